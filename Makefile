@@ -1,0 +1,32 @@
+# make demo | make test | make check | make bench; each sets up .venv by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO_ARGS ?=
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: setup demo test check bench clean
+setup: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "firstclick needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
+	$(BIN)/firstclick demo $(DEMO_ARGS)
+
+test: setup        ## the fast part, then the part on one local Ray cluster
+	$(BIN)/pytest
+
+check: setup       ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup       ## speed and quality benchmarks; long
+	$(BIN)/pytest -m benchmark --run-benchmarks -s tests/benchmarks
+
+clean:
+	rm -rf .venv build *.egg-info

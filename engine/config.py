@@ -1,0 +1,201 @@
+"""Every option of a run, in one frozen, checked object; read from TOML and ``--set key=value``.
+
+Knows nothing of what the options do: each is explained where it stands and used elsewhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SignalsConfig(Section):
+    """What counts as wanted. Neither key: ratings of at least 4/5 of the scale, all other events."""
+
+    relevant_min: float | None = None
+    """Smallest rating or value that is wanted."""
+    relevant: tuple[str, ...] | None = None
+    """Names of wanted events, e.g. ["LIKE", "BOOKMARK"]."""
+
+
+class EpisodesConfig(Section):
+    """How a user's history becomes support and query."""
+
+    order: Literal["time", "random"] | None = None
+    """Default: time where every event is dated, else random."""
+    shots_max: Annotated[int, Field(ge=0)] = 20
+    """Shots are drawn uniformly from 0 to this."""
+    query_after: Annotated[int, Field(ge=0)] = 0
+    """The first n events of a user are neither query nor candidates (the benchmark's gap)."""
+    event_dropout: Share = 0.1
+    """Share of support events left out while training."""
+
+
+class ItemsConfig(Section):
+    """How items are represented."""
+
+    dim: Count = 128
+    """Length of an embedding."""
+    shrink: NotNegative = 50.0
+    """Co-occurrences a pair needs before its cosine is believed."""
+    dropout: Share = 0.05
+    """Share of items that show only their features in a step, so that cold items work."""
+
+
+class InnerConfig(Section):
+    """Adaptation: prior + support -> posterior."""
+
+    method: Literal["closed_form"] = "closed_form"
+    """How the posterior is found."""
+    prior_precision: Positive = 10.0
+    """Where the learned precision of the prior starts."""
+    unseen_weight: Positive = 1.0
+    """Where the learned weight of unseen items (omega) starts."""
+    event_precision: Positive = 1.0
+    """Where the learned precision of an event starts."""
+
+
+class OuterConfig(Section):
+    """Meta-learning of the prior."""
+
+    outer_lr: Positive = 3e-3
+    """Step size of gains, precisions and targets: few, shared by all."""
+    table_lr: Positive = 3e-4
+    """Step size of item residuals, base measure, feature maps and prior mean: many, overfit easily."""
+    weight_decay: NotNegative = 0.01
+    """Decay of the former, per step times outer_lr."""
+    table_decay: NotNegative = 10.0
+    """Decay of the latter, per step times table_lr."""
+    posterior_dropout: Share = 0.5
+    """Dropout on the posterior w."""
+    user_dropout: Share = 0.3
+    """Dropout on user features."""
+    population_weight: NotNegative = 0.0
+    """alpha in L(D_u, M_theta*) + alpha L(D, M_theta): how much the unadapted prior must serve too."""
+    passes: Count = 60
+    """At most this many passes over the users."""
+    users_per_step: Count = 64
+    """Episodes in an outer step, over all workers."""
+    patience: Count = 10
+    """Passes without a better validation quality before training stops."""
+    validation_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
+    """Share of users that decide when to stop; never trained on."""
+
+
+class EvaluationConfig(Section):
+    """How quality is measured."""
+
+    test_share: Annotated[float, Field(ge=0.0, lt=0.9)] = 0.2
+    """Share of users set aside: neither trained on nor used to stop."""
+    shots: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 3, 5, 10, 20)
+    """Numbers of support events reported."""
+
+
+class TrainConfig(Section):
+    """Where and how training runs; changes nothing in the result but rounding."""
+
+    workers: Annotated[int, Field(ge=0)] = 0
+    """0: in this process. n: Ray Train workers."""
+    use_gpu: bool = False
+    """One GPU for each worker."""
+    checkpoint_every: Count = 5
+    """Passes between checkpoints."""
+
+
+class Config(Section):
+    seed: Annotated[int, Field(ge=0)] = 0
+    objective: Literal["ranking"] = "ranking"
+    signals: SignalsConfig = SignalsConfig()
+    episodes: EpisodesConfig = EpisodesConfig()
+    items: ItemsConfig = ItemsConfig()
+    inner: InnerConfig = InnerConfig()
+    outer: OuterConfig = OuterConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a TOML file (none: all defaults) and apply ``section.key=value`` overrides in order.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; names it, and the closest
+            known key.
+    """
+    values = {} if path is None else _read_toml(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, path) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("cannot read the configuration", where=str(path), fix=f"{error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"not valid TOML: {error}", where=str(path)) from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"'{override}' is not an override", where="--set", fix="Write --set section.key=value.")
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"'{section}' in '{key}' is not a section", where="--set")
+    values[name] = _parse(text.strip())
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _explain(error: ValidationError, path: Path | None) -> ConfigError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = str(path) if path else "configuration"
+    if first["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(key, list(known_keys()), n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known_keys())}."
+        return ConfigError(f"unknown key {key}", where=where, fix=hint)
+    return ConfigError(f"{key} = {json.dumps(first['input'], default=str)}: {first['msg']}", where=where)
+
+
+def known_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """All keys as ``section.key``."""
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from known_keys(inner, f"{name}.")
+        else:
+            yield prefix + name
+
+
+def to_dict(config: Config) -> Mapping[str, Any]:
+    """Plain JSON values, for manifests."""
+    return config.model_dump(mode="json")

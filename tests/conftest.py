@@ -1,0 +1,46 @@
+"""What all tests share: one local Ray cluster, one small data set, one small artifact; benchmarks on request."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_worker_niceness", "0")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-benchmarks", action="store_true", help="also run what is marked benchmark")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Benchmarks only on request; the fast part first, what needs Ray last."""
+    if not config.getoption("--run-benchmarks"):
+        skip = pytest.mark.skip(reason="a benchmark: make bench")
+        for item in items:
+            if item.get_closest_marker("benchmark"):
+                item.add_marker(skip)
+    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One local cluster of two CPUs for all tests that need Ray."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets, or a skip."""
+    folder = Path(os.environ.get("FIRSTCLICK_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets at {folder}; set FIRSTCLICK_DATA")
+    return folder
