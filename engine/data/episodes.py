@@ -1,0 +1,158 @@
+"""Draws episodes: a user's support (what is seen) and query (what must be predicted).
+
+Knows nothing of models or files. A draw depends on (seed, pass, user) alone, so neither the order
+of users nor the number of workers changes it.
+
+Shapes: B users, S support (padded), Q query events of all users together, F user features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.histories import Histories
+
+
+@dataclass(frozen=True)
+class EpisodeRules:
+    """How a history is cut into support and query."""
+
+    relevant: NDArray[np.bool_]  # by signal: may an event of this signal be a query item?
+    order: str = "time"  # "time": as it happened; "random": shuffled anew each pass
+    shots_max: int = 20
+    query_after: int = 0  # the first n events of a user are neither query nor candidates
+    event_dropout: float = 0.0  # share of support events left out
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A batch of episodes. Padding of the support has ``present`` False."""
+
+    support_item: Tensor  # (B, S) int64
+    support_signal: Tensor  # (B, S) int64
+    support_age: Tensor  # (B, S) int64: how many of the user's shown events came after it
+    present: Tensor  # (B, S) bool
+    user_x: Tensor  # (B, F) float32
+    query_user: Tensor  # (Q,) int64, row of the batch
+    query_item: Tensor  # (Q,) int64
+    barred_user: Tensor  # (X,) int64: these (user, item) pairs are no candidates
+    barred_item: Tensor  # (X,) int64
+
+    def __len__(self) -> int:
+        return len(self.support_item)
+
+    def to(self, device: torch.device | str) -> Episodes:
+        return Episodes(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One user's episode, unpadded."""
+
+    support: NDArray[np.int64]  # positions of events, oldest first
+    query: NDArray[np.int64]
+    barred: NDArray[np.int64]
+
+
+def draw_one(histories: Histories, user: int, rules: EpisodeRules, rng: np.random.Generator) -> Draw:
+    """Cut one history: shots uniform in 0..shots_max, query = relevant events after the cut.
+
+    Where ``query_after`` is set, the first ``min(query_after, n / 2)`` events are set aside: the
+    support comes from them, they are never candidates, and the query starts after them for every
+    number of shots. Otherwise the query starts right after the support.
+    """
+    run = histories.of(user)
+    events = np.arange(run.start, run.stop)
+    if rules.order == "random":
+        events = rng.permutation(events)
+    n = len(events)
+    gap = min(rules.query_after, n // 2)
+    most = min(rules.shots_max, gap if rules.query_after else n - 1)
+    shots = int(rng.integers(0, most + 1))
+    after = gap if rules.query_after else shots
+    support = events[:shots]
+    if rules.event_dropout:
+        support = support[rng.random(shots) >= rules.event_dropout]
+    query = events[after:]
+    return Draw(support, query[rules.relevant[histories.signal[query]]], events[:after])
+
+
+def draw_episodes(
+    histories: Histories,
+    users: NDArray[np.int64],
+    user_x: NDArray[np.float32],
+    rules: EpisodeRules,
+    seed: Sequence[int],
+) -> Episodes:
+    """Draw one episode for each of ``users``; ``seed`` is (seed, pass)."""
+    draws = [draw_one(histories, int(u), rules, np.random.default_rng([*seed, int(u)])) for u in users]
+    return collate(histories, draws, user_x[users])
+
+
+def collate(histories: Histories, draws: Sequence[Draw], user_x: NDArray[np.float32]) -> Episodes:
+    """Pad the supports and flatten the queries; query items that are barred or repeated count once."""
+    item, signal, age, present = pad_support(
+        [histories.item_row[d.support] for d in draws], [histories.signal[d.support] for d in draws]
+    )
+    barred_user, barred_item = _pairs(histories, [d.barred for d in draws])
+    query_user, query_item = _pairs(histories, [d.query for d in draws])
+    width = int(histories.item_row.max(initial=0)) + 1
+    query = np.setdiff1d(query_user * width + query_item, barred_user * width + barred_item)
+    arrays = (item, signal, age, present, user_x.astype(np.float32), query // width, query % width)
+    return Episodes(*map(torch.from_numpy, (*arrays, barred_user, barred_item)))
+
+
+def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
+    """Some users of a batch; their queries and barred items come along."""
+    kept = torch.arange(len(episodes))[rows]
+    place = torch.full((len(episodes),), -1)
+    place[kept] = torch.arange(len(kept))
+    query, barred = place[episodes.query_user] >= 0, place[episodes.barred_user] >= 0
+    return Episodes(
+        episodes.support_item[rows],
+        episodes.support_signal[rows],
+        episodes.support_age[rows],
+        episodes.present[rows],
+        episodes.user_x[rows],
+        place[episodes.query_user[query]],
+        episodes.query_item[query],
+        place[episodes.barred_user[barred]],
+        episodes.barred_item[barred],
+    )
+
+
+def support_only(
+    items: Sequence[NDArray[np.int64]], signals: Sequence[NDArray[np.int64]], user_x: NDArray[np.float32]
+) -> Episodes:
+    """Episodes to adapt on and nothing to predict: what a request gives. Oldest events first."""
+    none = np.empty(0, np.int64)
+    return Episodes(*map(torch.from_numpy, (*pad_support(items, signals), user_x, none, none, none, none)))
+
+
+def pad_support(
+    items: Sequence[NDArray[np.int64]], signals: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Pad ragged supports (oldest first) to (B, S): item, signal, age in events, present."""
+    lengths = np.array([len(i) for i in items], dtype=np.int64)
+    position = np.arange(max(int(lengths.max(initial=0)), 1))
+    present = position < lengths[:, None]
+    item = np.zeros(present.shape, dtype=np.int64)
+    signal = np.zeros(present.shape, dtype=np.int64)
+    if lengths.any():
+        item[present] = np.concatenate(items)
+        signal[present] = np.concatenate(signals)
+    age = np.where(present, lengths[:, None] - 1 - position, 0)
+    return item, signal, age, present
+
+
+def _pairs(
+    histories: Histories, events: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    user = np.repeat(np.arange(len(events)), [len(e) for e in events])
+    return user, histories.item_row[np.concatenate([*events, np.empty(0, np.int64)])]

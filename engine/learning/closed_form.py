@@ -1,0 +1,63 @@
+"""The inner loop in closed form: prior + support -> posterior, as a Bayesian linear regression.
+
+Pure functions of tensors; knows nothing of items, signals or how the prior was learned.
+Everything is differentiable, so that the outer loop learns the prior through the solve.
+
+Shapes: B users, S support (padded), N catalogue, D embedding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TINY = 1e-12
+
+
+def posterior_dual(
+    w0_BD: Tensor, support_BSD: Tensor, spread_BSD: Tensor, target_BS: Tensor, precision_BS: Tensor
+) -> Tensor:
+    """Posterior mean by an S x S solve: the fast one when the support is small.
+
+        w = w0 + A0^-1 phi^T (phi A0^-1 phi^T + diag(1/c))^-1 (t - phi w0)
+
+    written with ``r = sqrt(c)`` on both sides, so that padding (c = 0) is an identity row:
+
+        w = w0 + A0^-1 phi^T r (r phi A0^-1 phi^T r + I)^-1 r (t - phi w0)
+
+    Args:
+        w0_BD: prior mean.
+        support_BSD: phi, embeddings of the support items; anything finite in the padding.
+        spread_BSD: A0^-1 phi of the same items.
+        target_BS: t, what each event says about the user.
+        precision_BS: c >= 0, how much it is believed; 0 marks padding.
+
+    Returns: w, (B, D). No support gives w0 exactly.
+
+    Source: Rasmussen & Williams 2006, eq. 2.11-2.12; differentiable solve in the inner loop as in
+    Bertinetto et al. 2019 (R2-D2).
+    """
+    root_BS1 = (precision_BS + TINY).sqrt().unsqueeze(-1) * (precision_BS > 0).unsqueeze(-1)
+    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread_BSD).mT
+    gram_BSS = gram_BSS + torch.eye(gram_BSS.shape[-1], dtype=gram_BSS.dtype, device=gram_BSS.device)
+    surprise_BS1 = root_BS1 * (target_BS.unsqueeze(-1) - support_BSD @ w0_BD.unsqueeze(-1))
+    dual_BS1 = torch.cholesky_solve(surprise_BS1, torch.linalg.cholesky(gram_BSS))
+    return w0_BD + ((root_BS1 * spread_BSD).mT @ dual_BS1).squeeze(-1)
+
+
+def posterior_primal(
+    w0_BD: Tensor, a0_DD: Tensor, support_BSD: Tensor, target_BS: Tensor, precision_BS: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Posterior mean and precision by a D x D solve: the readable one.
+
+        A = A0 + phi^T diag(c) phi,  w = A^-1 (A0 w0 + phi^T (c t))
+
+    Returns: w (B, D) and A (B, D, D), the prior for whatever comes next.
+
+    Source: Bishop 2006, eq. 3.50-3.51; with c = 1 on everything unseen it is the user step of implicit
+    ALS (Hu, Koren & Volinsky 2008, eq. 4).
+    """
+    weighted_BSD = precision_BS.unsqueeze(-1) * support_BSD
+    a_BDD = a0_DD + weighted_BSD.mT @ support_BSD
+    right_BD = w0_BD @ a0_DD + (weighted_BSD.mT @ target_BS.unsqueeze(-1)).squeeze(-1)
+    return torch.linalg.solve(a_BDD, right_BD), a_BDD

@@ -1,0 +1,38 @@
+"""Where every user starts: w ~ N(w0(u), A0^-1).
+
+Knows nothing of support events.
+
+Shapes: B users, N catalogue, F user features, D embedding.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class UserPrior(nn.Module):
+    """``w0 = mu + G x_u`` and ``A0 = diag(exp l) + omega / N phi^T phi``.
+
+    The first term of A0 keeps a user near w0. The second says that most of what is unseen is
+    unwanted: it is the weight that implicit ALS gives to unobserved items (Hu, Koren & Volinsky
+    2008, eq. 3), here learned.
+    """
+
+    def __init__(self, dim: int, n_features: int, precision: float, unseen: float) -> None:
+        super().__init__()
+        self.mean_D = nn.Parameter(torch.zeros(dim))
+        self.from_features_FD = nn.Parameter(torch.zeros(n_features, dim))
+        self.log_precision_D = nn.Parameter(torch.full((dim,), math.log(precision)))
+        self.log_unseen = nn.Parameter(torch.tensor(math.log(unseen)))
+
+    def mean(self, user_x_BF: Tensor) -> Tensor:
+        """w0, (B, D)."""
+        return self.mean_D + user_x_BF @ self.from_features_FD
+
+    def precision(self, phi_ND: Tensor) -> Tensor:
+        """A0, (D, D)."""
+        unseen_DD = self.log_unseen.exp() / len(phi_ND) * (phi_ND.T @ phi_ND)
+        return torch.diag(self.log_precision_D.exp()) + unseen_DD

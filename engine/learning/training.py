@@ -1,0 +1,215 @@
+"""The outer loop: passes over users, early stopping, and a state that can be saved and resumed.
+
+Knows nothing of Ray, files or progress bars. Under torch.distributed each worker takes every n-th
+user of a step; the result is that of one worker.
+
+Shapes: B users, N catalogue.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
+from engine.data.histories import Histories
+from engine.errors import TrainingError
+from engine.learning.meta import MetaModel
+from engine.learning.noise import Dropout, draw_noise, rows_of
+
+TABLES = (
+    "items.residual_ND",
+    "items.encoder_FD",
+    "items.base_residual_N",
+    "items.base_weight_F",
+    "items.base_cold",
+    "prior.mean_D",
+    "prior.from_features_FD",
+)
+"""Parameters with an entry for each item or feature: slow, and decayed towards their start."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The outer loop's settings; see ``engine.config.OuterConfig``."""
+
+    seed: int
+    passes: int
+    users_per_step: int
+    patience: int
+    population_weight: float
+    dropout: Dropout
+
+
+@dataclass(frozen=True)
+class PassReport:
+    """What one pass over the users gave."""
+
+    passes_done: int
+    loss: float  # per query pair
+    quality: float  # on validation users, higher is better
+    best_quality: float
+    seconds: float
+
+
+def optimiser_for(
+    model: MetaModel, outer_lr: float, weight_decay: float, table_lr: float, table_decay: float
+) -> torch.optim.AdamW:
+    """AdamW with two groups: few shared parameters learn fast, tables slowly and strongly decayed."""
+    named = dict(model.named_parameters())
+    shared = [p for name, p in named.items() if name not in TABLES]
+    return torch.optim.AdamW(
+        [
+            {"params": shared, "lr": outer_lr, "weight_decay": weight_decay},
+            {"params": [named[name] for name in TABLES], "lr": table_lr, "weight_decay": table_decay},
+        ]
+    )
+
+
+class Training:
+    """One run of the outer loop. Iterate over :meth:`run`; save :meth:`state_dict` between passes.
+
+    Args:
+        model: where to start; trained in place, its best weights are in :attr:`best`.
+        optimiser: over the model's parameters.
+        histories, user_x: the training users.
+        rules: how episodes are drawn.
+        schedule: the outer loop's settings.
+        quality: the model's (sum over users, number of users) on validation users of this worker.
+        wrap: puts the model into DistributedDataParallel.
+    """
+
+    def __init__(
+        self,
+        model: MetaModel,
+        optimiser: torch.optim.Optimizer,
+        histories: Histories,
+        user_x: NDArray[np.float32],
+        rules: EpisodeRules,
+        schedule: Schedule,
+        quality: Callable[[MetaModel], tuple[float, int]],
+        wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
+    ) -> None:
+        self.model, self.optimiser, self.outer_loss = model, optimiser, wrap(model)
+        self.histories, self.user_x, self.rules = histories, user_x, rules
+        self.schedule, self.quality = schedule, quality
+        self.passes_done, self.best_quality, self.passes_since_best = 0, -math.inf, 0
+        self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
+
+    @property
+    def done(self) -> bool:
+        return self.passes_done >= self.schedule.passes or self.passes_since_best >= self.schedule.patience
+
+    def run(self) -> Iterator[PassReport]:
+        """Pass over the users until quality no longer improves.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        while not self.done:
+            started = time.perf_counter()
+            loss = self._one_pass()
+            quality = self._validate()
+            self.passes_done += 1
+            yield PassReport(
+                self.passes_done, loss, quality, self.best_quality, time.perf_counter() - started
+            )
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.items.spectral_ND.device
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs to end as an undisturbed one."""
+        return {
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+            "passes_done": self.passes_done,
+            "best_quality": self.best_quality,
+            "passes_since_best": self.passes_since_best,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best = state["best"]
+        self.passes_done = state["passes_done"]
+        self.best_quality = state["best_quality"]
+        self.passes_since_best = state["passes_since_best"]
+
+    def best_model(self) -> MetaModel:
+        """The model as it was after its best pass."""
+        best = copy.deepcopy(self.model)
+        best.load_state_dict(self.best)
+        return best
+
+    def _one_pass(self) -> float:
+        seed, size = self.schedule.seed, self.schedule.users_per_step
+        users = np.random.default_rng([seed, self.passes_done]).permutation(self.histories.n_users)
+        loss = pairs = 0.0
+        for step, first in enumerate(range(0, len(users), size)):
+            step_loss, step_pairs = self._outer_step(users[first : first + size], step)
+            loss, pairs = loss + step_loss, pairs + step_pairs
+        return loss / max(pairs, 1.0)
+
+    def _outer_step(self, users: NDArray[np.int64], step: int) -> tuple[float, float]:
+        """One update of the prior from the episodes of ``users``; returns their loss and pairs."""
+        mine = slice(_rank(), None, _world())
+        seed = (self.schedule.seed, self.passes_done)
+        episodes = draw_episodes(self.histories, users[mine], self.user_x, self.rules, seed)
+        n, dim = self.model.items.spectral_ND.shape
+        noise = draw_noise(self.schedule.dropout, (*seed, step), len(users), self.user_x.shape[1], n, dim)
+        noise = rows_of(noise, mine).to(self.device)
+        loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
+        total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
+        if not math.isfinite(total):
+            raise self._not_finite(step, users)
+        self.optimiser.zero_grad()
+        (loss * (_world() / max(pairs, 1.0))).backward()
+        self.optimiser.step()
+        return total, pairs
+
+    def _validate(self) -> float:
+        with torch.inference_mode():
+            total, users = _over_workers(self.device, *self.quality(self.model))
+        quality = total / max(users, 1.0)
+        self.passes_since_best += 1
+        if quality > self.best_quality:
+            self.best_quality, self.passes_since_best = quality, 0
+            self.best = copy.deepcopy(self.model.state_dict())
+        return quality
+
+    def _not_finite(self, step: int, users: NDArray[np.int64]) -> TrainingError:
+        return TrainingError(
+            "the loss is not finite",
+            where=f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}",
+            fix="Lower outer.outer_lr, or look at these users' events and features.",
+        )
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def _over_workers(device: torch.device, *values: float) -> tuple[float, ...]:
+    """Sums over all workers."""
+    if not dist.is_initialized():
+        return values
+    sums = torch.tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(sums)
+    return tuple(sums.tolist())

@@ -1,0 +1,112 @@
+"""Equalities of the inner loop: dual == primal, no events == prior, one at a time == all at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.learning.closed_form import posterior_dual, posterior_primal
+
+B, S, D = 3, 5, 8
+
+
+@pytest.fixture
+def problem() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    root = normal(D, D)
+    a0 = root @ root.T + torch.eye(D, dtype=torch.float64)
+    support = normal(B, S, D)
+    return {
+        "w0": normal(B, D),
+        "a0": a0,
+        "support": support,
+        "spread": torch.linalg.solve(a0, support.flatten(0, 1).T).T.view(B, S, D),
+        "target": normal(B, S),
+        "precision": torch.rand(B, S, generator=generator, dtype=torch.float64) + 0.1,
+    }
+
+
+def dual(p: dict[str, torch.Tensor]) -> torch.Tensor:
+    return posterior_dual(p["w0"], p["support"], p["spread"], p["target"], p["precision"])
+
+
+def primal(p: dict[str, torch.Tensor]) -> torch.Tensor:
+    return posterior_primal(p["w0"], p["a0"], p["support"], p["target"], p["precision"])[0]
+
+
+def test_dual_equals_primal(problem: dict[str, torch.Tensor]) -> None:
+    torch.testing.assert_close(dual(problem), primal(problem))
+
+
+def test_dual_equals_primal_in_its_gradients(problem: dict[str, torch.Tensor]) -> None:
+    """The outer loop learns through the solve, so the two must agree there too."""
+    names = ("w0", "target", "precision")
+    gradients = []
+    for solve in (dual, primal):
+        leaves = {name: problem[name].clone().requires_grad_() for name in names}
+        loss = solve({**problem, **leaves}).square().sum()
+        gradients.append(torch.autograd.grad(loss, list(leaves.values())))
+    for ours, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_no_events_give_the_prior_exactly(problem: dict[str, torch.Tensor]) -> None:
+    nothing = {**problem, "precision": torch.zeros(B, S, dtype=torch.float64)}
+    assert torch.equal(dual(nothing), problem["w0"])
+
+
+def test_padding_changes_nothing_and_has_no_nan_gradient(problem: dict[str, torch.Tensor]) -> None:
+    def padded(tensor: torch.Tensor, value: float) -> torch.Tensor:
+        return torch.cat([tensor, torch.full_like(tensor[:, :2], value)], dim=1)
+
+    more = {
+        **problem,
+        "support": padded(problem["support"], 7.0),
+        "spread": padded(problem["spread"], -3.0),
+        "target": padded(problem["target"], 9.0),
+        "precision": padded(problem["precision"], 0.0).requires_grad_(),
+    }
+    w = dual(more)
+    torch.testing.assert_close(w, dual(problem))
+    (gradient,) = torch.autograd.grad(w.sum(), more["precision"])
+    assert gradient.isfinite().all()
+
+
+def test_one_event_at_a_time_equals_all_at_once(problem: dict[str, torch.Tensor]) -> None:
+    """The posterior after one event is the prior of the next."""
+    for user in range(B):
+        w, a = problem["w0"][user : user + 1], problem["a0"]
+        for event in range(S):
+            at = (slice(user, user + 1), slice(event, event + 1))
+            w, a_1DD = posterior_primal(
+                w, a, problem["support"][at], problem["target"][at], problem["precision"][at]
+            )
+            a = a_1DD[0]
+        torch.testing.assert_close(w[0], dual(problem)[user])
+
+
+def test_leaving_an_event_out_equals_the_rank_one_downdate(problem: dict[str, torch.Tensor]) -> None:
+    """Sherman-Morrison on the posterior precision gives what a solve without the event gives."""
+    w_BD, a_BDD = posterior_primal(
+        problem["w0"], problem["a0"], problem["support"], problem["target"], problem["precision"]
+    )
+    for event in range(S):
+        phi, c = problem["support"][:, event], problem["precision"][:, event, None]
+        v = torch.linalg.solve(a_BDD, phi)
+        surprise = problem["target"][:, event, None] - (w_BD * phi).sum(1, keepdim=True)
+        downdated = w_BD - v * (c * surprise) / (1 - c * (v * phi).sum(1, keepdim=True))
+        left_out = problem["precision"].clone()
+        left_out[:, event] = 0
+        torch.testing.assert_close(downdated, dual({**problem, "precision": left_out}))
+
+
+def test_many_precise_events_override_the_prior() -> None:
+    """With an event along every axis, believed fully, the posterior is what the events say."""
+    eye = torch.eye(D, dtype=torch.float64)[None]
+    target = torch.arange(D, dtype=torch.float64)[None]
+    w = posterior_dual(torch.zeros(1, D).double(), eye, eye, target, torch.full((1, D), 1e9).double())
+    torch.testing.assert_close(w, target)
