@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small import SMALL
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
 
@@ -44,3 +46,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data sets at {folder}; set FIRSTCLICK_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkerboard_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared data set whose answer is known: two kinds of users, two kinds of items."""
+    from engine.data.sources import checkerboard
+    from jobs.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("checkerboard") / "data"
+    tables = checkerboard()
+    prepare(interactions=tables.interactions, items=tables.items, users=tables.users, out=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkerboard_artifact(checkerboard_data: Path) -> Path:
+    """The artifact trained on it, in this process."""
+    from engine.config import load_config
+    from jobs.pretrain import pretrain
+
+    folder = checkerboard_data.parent
+    pretrain(checkerboard_data, folder / "artifact", load_config(None, SMALL), folder / "runs")
+    return folder / "artifact"

@@ -47,6 +47,11 @@ class Episodes:
     def __len__(self) -> int:
         return len(self.support_item)
 
+    @property
+    def shots(self) -> Tensor:
+        """Support events of each user, (B,)."""
+        return self.present.sum(dim=1)
+
     def to(self, device: torch.device | str) -> Episodes:
         return Episodes(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 

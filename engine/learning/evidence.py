@@ -2,7 +2,7 @@
 
 Knows nothing of items.
 
-Shapes: B users, S support (padded), R signals, A age groups.
+Shapes: B users, S support (padded), R signals, A groups of ages.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-N_AGE_GROUPS = 9
+N_GROUPS = 9
 
 
-def age_group(age: Tensor) -> Tensor:
-    """Ages 0, 1, 2-3, 4-7, 8-15, ... events ago share a group; the last one is open."""
-    return torch.floor(torch.log2(age.float() + 1.0)).long().clamp(max=N_AGE_GROUPS - 1)
+def log2_group(count: Tensor) -> Tensor:
+    """Groups of counts that double in width: 0, 1-2, 3-6, 7-14, ...; the last one is open."""
+    return torch.floor(torch.log2(count.float() + 1.0)).long().clamp(max=N_GROUPS - 1)
 
 
 class Evidence(nn.Module):
@@ -36,9 +36,9 @@ class Evidence(nn.Module):
         super().__init__()
         self.target_R = nn.Parameter(target_R.clone())
         self.precision_R = nn.Parameter(torch.full_like(target_R, math.log(math.expm1(precision))))
-        self.recency_A = nn.Parameter(torch.zeros(N_AGE_GROUPS))
+        self.recency_A = nn.Parameter(torch.zeros(N_GROUPS))
 
     def forward(self, signal_BS: Tensor, age_BS: Tensor, present_BS: Tensor) -> tuple[Tensor, Tensor]:
         """Returns target_BS and precision_BS, the latter 0 in the padding."""
-        precision_BS = softplus(self.precision_R[signal_BS] + self.recency_A[age_group(age_BS)])
+        precision_BS = softplus(self.precision_R[signal_BS] + self.recency_A[log2_group(age_BS)])
         return self.target_R[signal_BS], torch.where(present_BS, precision_BS, 0.0)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
 from engine.learning.closed_form import posterior_dual
-from engine.learning.evidence import Evidence
+from engine.learning.evidence import N_GROUPS, Evidence, log2_group
 from engine.learning.items import ItemRepresentation
 from engine.learning.objectives import ranking_loss
 from engine.learning.prior import UserPrior
@@ -43,7 +43,7 @@ class View(NamedTuple):
 
 
 class MetaModel(nn.Module):
-    """``score_i = scale * w . phi_i + b_i`` with w the posterior of a user.
+    """``score_i = scale * w . phi_i + beta[S] b_i`` with w the posterior of a user after S events.
 
     The forward is the outer loss, so that DistributedDataParallel around it averages gradients over
     workers; differentiating around the wrapper would leave them unaveraged without an error.
@@ -53,15 +53,18 @@ class MetaModel(nn.Module):
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
         self.log_scale_D = nn.Parameter(torch.full_like(prior.mean_D, math.log(scale)))
+        self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
 
     def forward(self, episodes: Episodes, noise: Noise, population_weight: float) -> Tensor:
         """L(D_u, M_theta*) + alpha L(D, M_theta), summed over the query pairs of the batch."""
         view = self.view(noise.hidden_N)
         w0_BD = self.prior.mean(episodes.user_x * noise.user_BF)
-        w_BD = self.adapt(view, w0_BD, episodes)
-        loss = self._query_loss(view, w_BD * noise.posterior_BD, episodes)
+        w_BD, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
+        loss = self._query_loss(view, w_BD * noise.posterior_BD, shots_B, episodes)
         if population_weight:
-            loss = loss + population_weight * self._query_loss(view, w0_BD * noise.posterior_BD, episodes)
+            none_B = torch.zeros_like(shots_B)
+            unadapted = self._query_loss(view, w0_BD * noise.posterior_BD, none_B, episodes)
+            loss = loss + population_weight * unadapted
         return loss
 
     def view(self, hidden_N: Tensor | None = None) -> View:
@@ -78,17 +81,19 @@ class MetaModel(nn.Module):
         spread_BSD = torch.cholesky_solve(support_BSD.flatten(0, 1).T, view.factor_DD).T.view_as(support_BSD)
         return posterior_dual(w0_BD, support_BSD, spread_BSD, target_BS, precision_BS)
 
-    def score(self, view: View, w_BD: Tensor) -> Tensor:
-        """scores_BN; higher is better."""
-        return (w_BD * self.log_scale_D.exp()) @ view.phi_ND.T + view.base_N
+    def score(self, view: View, w_BD: Tensor, shots_B: Tensor) -> Tensor:
+        """scores_BN; higher is better. How much the base measure counts depends on the shots."""
+        base_weight_B1 = self.log_base_weight_A[log2_group(shots_B)].exp().unsqueeze(-1)
+        return (w_BD * self.log_scale_D.exp()) @ view.phi_ND.T + base_weight_B1 * view.base_N
 
     def predict(self, view: View, episodes: Episodes) -> Tensor:
         """Adapt and score, without dropout, (B, N)."""
-        return self.score(view, self.adapt(view, self.prior.mean(episodes.user_x), episodes))
+        w_BD = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
+        return self.score(view, w_BD, episodes.shots)
 
-    def _query_loss(self, view: View, w_BD: Tensor, episodes: Episodes) -> Tensor:
+    def _query_loss(self, view: View, w_BD: Tensor, shots_B: Tensor, episodes: Episodes) -> Tensor:
         return ranking_loss(
-            self.score(view, w_BD),
+            self.score(view, w_BD, shots_B),
             episodes.query_user,
             episodes.query_item,
             episodes.barred_user,

@@ -172,6 +172,7 @@ def build_training(
     )
 
 
+@torch.inference_mode()
 def mean_ndcg(held: HeldOut, judged: slice, model: MetaModel) -> tuple[float, int]:
     """nDCG@10 averaged over the numbers of shots, as (sum over users, users) of the users ``judged``."""
     view = model.view()

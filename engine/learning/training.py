@@ -181,8 +181,7 @@ class Training:
         return total, pairs
 
     def _validate(self) -> float:
-        with torch.inference_mode():
-            total, users = _over_workers(self.device, *self.quality(self.model))
+        total, users = _over_workers(self.device, *self.quality(self.model))
         quality = total / max(users, 1.0)
         self.passes_since_best += 1
         if quality > self.best_quality:

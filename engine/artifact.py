@@ -1,0 +1,167 @@
+"""The artifact: the folder that training leaves and serving loads.
+
+    manifest.json        format version, configuration, data set, quality, sha256 of each other file
+    weights.safetensors  the model's tensors
+    catalogue.parquet    items in row order with their raw features
+    features.json        fitted encoders and the signal table
+    card.md              the same for people
+
+Loading checks the hashes and never unpickles. Knows nothing of how a model is trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file, save_file
+
+from engine.data.features import FeatureEncoder
+from engine.data.signals import Signals
+from engine.errors import ArtifactError
+from engine.learning.meta import MetaModel, model_from_state
+
+FORMAT_VERSION = 1
+MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD = (
+    "manifest.json",
+    "weights.safetensors",
+    "catalogue.parquet",
+    "features.json",
+    "card.md",
+)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What an artifact folder holds. ``manifest`` carries what the writer knows (configuration, data
+    set, quality); format version, hashes and version are added when it is saved."""
+
+    model: MetaModel
+    items: pa.Table  # (N rows) item_id and raw features, in row order
+    signals: Signals
+    item_encoder: FeatureEncoder
+    user_encoder: FeatureEncoder
+    manifest: Mapping[str, Any]
+    card: str = ""
+
+
+def save_artifact(artifact: Artifact, folder: Path) -> dict[str, Any]:
+    """Write the folder in one move and return its manifest; an artifact that stood there is replaced.
+
+    Raises:
+        ArtifactError: ``folder`` exists and is not an artifact, or cannot be written.
+    """
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise ArtifactError("will not replace what is not an artifact", where=str(folder), fix="Choose another --out.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            manifest = _write(artifact, Path(scratch))
+            if folder.exists():
+                shutil.rmtree(folder)
+            shutil.copytree(scratch, folder)
+    except OSError as error:
+        raise ArtifactError(f"cannot write the artifact: {error.strerror}", where=str(folder)) from error
+    return manifest
+
+
+def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.model.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    pq.write_table(artifact.items, folder / CATALOGUE)
+    features = {
+        "signals": artifact.signals.to_json(),
+        "items": artifact.item_encoder.to_json(),
+        "users": artifact.user_encoder.to_json(),
+    }
+    (folder / FEATURES).write_text(json.dumps(features), encoding="utf-8")
+    (folder / CARD).write_text(artifact.card, encoding="utf-8")
+    files = {name: _sha256(folder / name) for name in (WEIGHTS, CATALOGUE, FEATURES, CARD)}
+    loaded = "".join(files[name] for name in (WEIGHTS, CATALOGUE, FEATURES))
+    manifest = {
+        **artifact.manifest,
+        "format_version": FORMAT_VERSION,
+        "version": hashlib.sha256(loaded.encode()).hexdigest()[:12],
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+    return manifest
+
+
+def load_artifact(folder: Path) -> Artifact:
+    """Read and check an artifact.
+
+    Raises:
+        ArtifactError: the folder or a file is missing, a hash differs, the format is newer, or the
+            files do not fit each other; says which.
+    """
+    manifest = read_manifest(folder)
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise _broken(f"{name} is missing", folder)
+        if _sha256(path) != expected:
+            raise _broken(f"{name} is not the file that was saved (its sha256 differs)", folder)
+    try:
+        features = json.loads((folder / FEATURES).read_text(encoding="utf-8"))
+        artifact = Artifact(
+            model_from_state(load_file(folder / WEIGHTS)),
+            pq.read_table(folder / CATALOGUE),
+            Signals.from_json(features["signals"]),
+            FeatureEncoder.from_json(features["items"]),
+            FeatureEncoder.from_json(features["users"]),
+            manifest,
+            (folder / CARD).read_text(encoding="utf-8"),
+        )
+    except Exception as error:  # hashes fit, so the writer was not this code
+        raise _broken(f"its files cannot be read: {type(error).__name__}: {error}", folder) from error
+    if artifact.items.num_rows != len(artifact.model.items.base_N):
+        raise _broken(f"{CATALOGUE} and {WEIGHTS} disagree on the number of items", folder)
+    return artifact
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest alone, its format checked.
+
+    Raises:
+        ArtifactError: it is missing, not JSON, or of a newer format.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ArtifactError(
+            "no artifact here", where=str(folder), fix="Give the folder that `firstclick pretrain --out` wrote."
+        )
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, files = manifest["format_version"], manifest["files"]
+        complete = set(files) >= {WEIGHTS, CATALOGUE, FEATURES, CARD} and "version" in manifest
+    except (ValueError, KeyError, TypeError):
+        raise _broken(f"{MANIFEST} cannot be read", folder) from None
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"format {version} is newer than this program reads ({FORMAT_VERSION})",
+            where=str(path),
+            fix="Upgrade firstclick, or train the artifact anew.",
+        )
+    if not complete:
+        raise _broken(f"{MANIFEST} is incomplete", folder)
+    return dict(manifest)
+
+
+def _broken(what: str, folder: Path) -> ArtifactError:
+    return ArtifactError(
+        f"the artifact is broken: {what}", where=str(folder), fix="Copy it again or train it anew."
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,108 @@
+"""A request's events, checked and turned into rows of the catalogue and of the signal table.
+
+Knows nothing of HTTP or of models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.signals import Signals
+from engine.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Something in a request that could not be used, and why."""
+
+    item_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Support:
+    """The usable events of one user, oldest first; S of them."""
+
+    item_row: NDArray[np.int64]  # (S,)
+    signal: NDArray[np.int64]  # (S,)
+    ignored: tuple[Ignored, ...]
+
+    def without(self, position: int) -> Support:
+        """The same events but one."""
+        return Support(np.delete(self.item_row, position), np.delete(self.signal, position), self.ignored)
+
+
+def read_events(
+    events: Sequence[Mapping[str, object]], item_rows: Mapping[str, int], signals: Signals
+) -> Support:
+    """Turn ``[{"item_id", "value" or "event", "timestamp"?}, ...]`` into a support.
+
+    Events are put in time order where each has a timestamp; otherwise they are taken as given, oldest
+    first. Items that are not in the catalogue are ignored and reported.
+
+    Raises:
+        RequestError: an event is not an object, lacks item_id, or a value, event or timestamp cannot
+            be understood; names the event's position.
+    """
+    if isinstance(events, (str, bytes, Mapping)) or not isinstance(events, Sequence):
+        raise RequestError("events is not a list", fix='Send [{"item_id": ..., "value": ...}, ...].')
+    known: list[tuple[float | None, int, int]] = []
+    ignored = []
+    for position, event in enumerate(events):
+        item_id, signal, timestamp = _read_event(event, signals, f"events[{position}]")
+        if item_id in item_rows:
+            known.append((timestamp, item_rows[item_id], signal))
+        else:
+            ignored.append(Ignored(item_id, "not in the catalogue"))
+    if known and all(timestamp is not None for timestamp, _, _ in known):
+        known.sort(key=lambda event: event[0] or 0.0)
+    return Support(
+        np.array([row for _, row, _ in known], dtype=np.int64),
+        np.array([signal for _, _, signal in known], dtype=np.int64),
+        tuple(ignored),
+    )
+
+
+def _read_event(event: object, signals: Signals, where: str) -> tuple[str, int, float | None]:
+    if not isinstance(event, Mapping):
+        raise RequestError(
+            f"{event!r} is not an event", where=where, fix='Send {"item_id": ..., "value": ...}.'
+        )
+    unknown = set(event) - {"item_id", "value", "event", "timestamp"}
+    if unknown:
+        raise RequestError(
+            f"unknown field {sorted(map(str, unknown))[0]!r}",
+            where=where,
+            fix="An event has item_id, value or event, and timestamp.",
+        )
+    item_id = event.get("item_id")
+    if isinstance(item_id, bool) or not isinstance(item_id, (str, int)):
+        raise RequestError(f"item_id is {item_id!r}", where=where, fix="Give a string or an integer.")
+    value, name = event.get("value"), event.get("event")
+    if name is not None and not isinstance(name, str):
+        raise RequestError(f"event is {name!r}", where=where, fix="Give the event's name.")
+    try:
+        signal = signals.encode(_number(value, "value", where), name)
+    except RequestError as error:
+        raise RequestError(error.what, where=where, fix=error.fix) from None
+    return str(item_id), signal, _number(event.get("timestamp"), "timestamp", where)
+
+
+def _number(value: object, field: str, where: str) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
+        raise RequestError(f"{field} is {value!r}", where=where, fix="Give a finite number.")
+    return float(value)
+
+
+def _finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

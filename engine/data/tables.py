@@ -1,0 +1,201 @@
+"""Reads input tables from parquet and CSV files, piece by piece, with the row numbers of the file.
+
+A source is a file, a folder, a glob, or a table in memory. CSV cells are read as text, so that a column
+means the same in every file. Knows nothing of what the columns mean.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from engine.data.bad_rows import BadRows, FileTable
+from engine.data.columns import require
+from engine.errors import DataError
+
+Source: TypeAlias = "str | Path | pd.DataFrame | pa.Table"
+
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+PARQUET = (".parquet", ".pq")
+IDS = ("user_id", "item_id")
+PIECE_ROWS = 4_000_000  # row groups of a parquet file are read together up to this many rows
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is read at once: a CSV file, some row groups of a parquet file, or a table in memory."""
+
+    name: str
+    path: Path | None = None
+    row_groups: tuple[int, ...] = ()
+    first_row: int = 0
+    table: pa.Table | None = None
+
+
+def find_files(source: str | Path) -> list[Path]:
+    """The tables' files behind a path: itself, all tables in a folder (at any depth), or a glob's matches.
+
+    Raises:
+        DataError: nothing is there, or nothing of a known format.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p.relative_to(path))]
+    elif path.exists():
+        found = [path]
+    else:
+        found = sorted(Path(p) for p in glob.glob(str(source), recursive=True))
+    files = [p for p in found if _format(p)]
+    if files:
+        return files
+    if found:
+        raise DataError(
+            f"no table among {len(found)} file(s), such as {found[0].name}",
+            where=str(source),
+            fix="Use .parquet, .csv or .tsv.",
+        )
+    raise DataError("no such file", where=str(source), fix="Give a file, a folder or a quoted glob.")
+
+
+def pieces_of(source: Source, role: str) -> list[Piece]:
+    """What to read, in order; ``role`` names a table in memory, such as "interactions"."""
+    if isinstance(source, pd.DataFrame):
+        source = pa.Table.from_pandas(source, preserve_index=False)
+    if isinstance(source, pa.Table):
+        return [Piece(f"the {role} table", table=source)]
+    return [piece for path in find_files(source) for piece in _pieces_of_file(path)]
+
+
+def read_pieces(pieces: Sequence[Piece], columns: Mapping[str, str]) -> Iterator[FileTable]:
+    """Read the pieces one after the other, with the contract's column names (see ``rename``)."""
+    for piece in pieces:
+        yield read_piece(piece, columns)
+
+
+def read_piece(piece: Piece, columns: Mapping[str, str]) -> FileTable:
+    """Read one piece.
+
+    Raises:
+        DataError: the file cannot be read as what its name says.
+    """
+    if piece.table is not None:
+        read = FileTable(piece.name, piece.table, np.arange(1, piece.table.num_rows + 1))
+    else:
+        assert piece.path is not None
+        try:
+            read = _read_parquet(piece) if piece.row_groups else _read_delimited(piece.name, piece.path)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(
+                f"cannot be read: {_first_line(error)}",
+                where=piece.name,
+                fix="Is it whole, of the format its name says, and UTF-8 where it is text?",
+            ) from None
+    return read.with_table(rename(read.table, columns, piece.name))
+
+
+def rename(table: pa.Table, columns: Mapping[str, str], name: str) -> pa.Table:
+    """Give columns the contract's names: ``columns`` maps contract name -> the table's own name.
+
+    A column that holds the contract's name but is not the one meant is left out. An id may keep the
+    contract's name, since one mapping serves several tables.
+
+    Raises:
+        DataError: the table has no such column, or one of two with the same name.
+    """
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = sorted({n for n in names if names.count(n) > 1})
+        raise DataError(f"column {twice[0]!r} occurs twice", where=name, fix="Rename one of them.")
+    new_names = {}
+    for contract, own in columns.items():
+        if own in names:
+            new_names[own] = contract
+        elif not (contract in IDS and contract in names):
+            require(names, (own,), name, f"--column {contract}=")
+    replaced = [c for c in names if c in new_names.values() and c not in new_names]
+    table = table.drop_columns(replaced) if replaced else table
+    return table.rename_columns([new_names.get(c, c) for c in table.column_names])
+
+
+def _pieces_of_file(path: Path) -> list[Piece]:
+    if _format(path) != "parquet":
+        return [Piece(str(path), path)]
+    try:
+        metadata = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"is not a parquet file: {_first_line(error)}", where=str(path), fix="Is it whole?"
+        ) from None
+    pieces, groups, first, rows = [], [], 0, 0
+    for group in range(metadata.num_row_groups):
+        groups.append(group)
+        rows += metadata.row_group(group).num_rows
+        if rows - first >= PIECE_ROWS or group == metadata.num_row_groups - 1:
+            pieces.append(Piece(str(path), path, tuple(groups), first))
+            groups, first = [], rows
+    return pieces or [Piece(str(path), table=pq.read_table(path))]
+
+
+def _read_parquet(piece: Piece) -> FileTable:
+    table = pq.ParquetFile(piece.path).read_row_groups(list(piece.row_groups))
+    return FileTable(piece.name, table, piece.first_row + np.arange(1, table.num_rows + 1))
+
+
+def _read_delimited(name: str, path: Path) -> FileTable:
+    delimiter = DELIMITERS[_format(path)]
+    ragged: list[tuple[int, str, str]] = []  # physical row, reason, text
+
+    def note(row: Any) -> str:
+        ragged.append((row.number, f"has {row.actual_columns} cells, not {row.expected_columns}", row.text))
+        return "skip"
+
+    if not path.stat().st_size:
+        return FileTable(name, pa.table({}), np.empty(0, dtype=np.int64))
+    header = pacsv.open_csv(path, parse_options=pacsv.ParseOptions(delimiter=delimiter)).schema.names
+    table = pacsv.read_csv(
+        path,
+        read_options=pacsv.ReadOptions(use_threads=False),  # row numbers are only known to a single thread
+        parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=note),
+        convert_options=pacsv.ConvertOptions(
+            column_types=dict.fromkeys(header, pa.string()),
+            strings_can_be_null=True,
+            null_values=[""],
+        ),
+    )
+    return _with_ragged_rows(name, table, ragged)
+
+
+def _with_ragged_rows(name: str, table: pa.Table, ragged: list[tuple[int, str, str]]) -> FileTable:
+    total = table.num_rows + len(ragged)
+    skipped = [number - 1 for number, _, _ in ragged]  # the header is physical row 1
+    rows: NDArray[np.int64] = np.setdiff1d(np.arange(1, total + 1), skipped)
+    bad = []
+    if ragged:
+        shown = tuple(f"row {number - 1}: {text.strip()}" for number, _, text in ragged[:3])
+        bad.append(BadRows(name, "", ragged[0][1], len(ragged), total, shown))
+    return FileTable(name, table, rows, tuple(bad))
+
+
+def _format(path: Path) -> str:
+    """ "parquet", ".csv", ".tsv", or "" for anything else."""
+    suffixes = [s.lower() for s in path.suffixes]
+    last = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]
+    return "parquet" if last in PARQUET and suffixes[-1] != ".gz" else last if last in DELIMITERS else ""
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

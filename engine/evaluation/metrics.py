@@ -1,0 +1,209 @@
+"""How good an order or a prediction is: one number a user.
+
+Knows nothing of models, shots or how users were held out. All functions are pure. A NaN score means
+"cannot be scored": such an item is never recommended and stands below every scored one. Ties go to the
+lower item row.
+
+Shapes: B users, N catalogue, K slate, X query events of all users.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.episodes import Episodes
+from engine.evaluation.protocol import Outcomes
+
+Scores = NDArray[np.float32] | NDArray[np.float64]
+PerUser = NDArray[np.float64]
+
+
+def top_items(scores_BN: Scores, k: int) -> NDArray[np.int64]:
+    """The K best items of each row, best first, (B, K); -1 where fewer can be scored.
+
+    Selects by the k-th largest value and sorts only what it selects, so ties are exact at the cost of
+    a partition.
+    """
+    B, N = scores_BN.shape
+    width = min(k, N)
+    slate = np.full((B, k), -1, dtype=np.int64)
+    if not B or not width:
+        return slate
+    unscored = np.isnan(scores_BN)
+    score = np.where(unscored, -np.inf, np.maximum(scores_BN, np.finfo(scores_BN.dtype).min))
+    kth = np.partition(score, N - width, axis=1)[:, N - width, None]
+    above, tied = score > kth, score == kth
+    room = width - above.sum(axis=1, keepdims=True)
+    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
+    item = np.nonzero(chosen)[1].reshape(B, width)
+    order = np.argsort(-np.take_along_axis(score, item, axis=1), axis=1, kind="stable")
+    item = np.take_along_axis(item, order, axis=1)
+    slate[:, :width] = np.where(np.take_along_axis(unscored, item, axis=1), -1, item)
+    return slate
+
+
+def candidate_scores(scores_BN: Scores, episodes: Episodes) -> Scores:
+    """A copy in which what the episodes bar is NaN."""
+    scores = scores_BN.copy()
+    scores[episodes.barred_user.numpy(), episodes.barred_item.numpy()] = np.nan
+    return scores
+
+
+def wanted_items(episodes: Episodes, n_items: int) -> NDArray[np.bool_]:
+    """Which items each user's query holds, (B, N)."""
+    wanted = np.zeros((len(episodes), n_items), dtype=bool)
+    wanted[episodes.query_user.numpy(), episodes.query_item.numpy()] = True
+    return wanted
+
+
+def ndcg_at(scores_BN: Scores, episodes: Episodes, k: int = 10) -> PerUser:
+    """Normalised discounted cumulative gain of the first k, (B,), range (0, 1); NaN without a query.
+
+    ``sum_r hit_r / log2(r + 1)`` over ranks 1..k, divided by what the best order would reach
+    (Järvelin and Kekäläinen 2002, with gains of 0 and 1).
+    """
+    hit, n_wanted = _hits(scores_BN, episodes, k)
+    discount = 1 / np.log2(np.arange(k) + 2)
+    ideal = np.concatenate([[np.nan], np.cumsum(discount)])[np.minimum(n_wanted, k)]
+    return np.asarray(hit @ discount / ideal)
+
+
+def recall_at(scores_BN: Scores, episodes: Episodes, k: int = 10) -> PerUser:
+    """Share of the wanted items among the first k, of the most that fit: hits / min(k, wanted), (B,)."""
+    hit, n_wanted = _hits(scores_BN, episodes, k)
+    return np.asarray(hit.sum(axis=1) / _nan_if_zero(np.minimum(n_wanted, k)))
+
+
+def hit_rate_at(scores_BN: Scores, episodes: Episodes, k: int = 10) -> PerUser:
+    """1 where any of the first k is wanted, else 0, (B,); NaN without a query."""
+    hit, n_wanted = _hits(scores_BN, episodes, k)
+    return np.where(n_wanted > 0, hit.any(axis=1), np.nan)
+
+
+def auc_among_query(scores_BN: Scores, outcomes: Outcomes) -> PerUser:
+    """Chance that a wanted query item scores above an unwanted query item of the same user, (B,).
+
+    Only items the user did meet are compared, so it measures taste and not what people get to see.
+    Ties count one half; NaN for users whose query items are all wanted or all unwanted.
+    """
+    score = scores_BN[outcomes.user, outcomes.item]
+    return _auc(outcomes.user, score, outcomes.wanted, len(scores_BN))
+
+
+def auc_over_catalogue(scores_BN: Scores, episodes: Episodes) -> PerUser:
+    """Chance that a wanted item scores above any other candidate of the catalogue, (B,)."""
+    candidate = np.ones(scores_BN.shape, dtype=bool)
+    candidate[episodes.barred_user.numpy(), episodes.barred_item.numpy()] = False
+    wanted = wanted_items(episodes, scores_BN.shape[1])
+    return _auc(np.nonzero(candidate)[0], scores_BN[candidate], wanted[candidate], len(scores_BN))
+
+
+def rmse(scores_BN: Scores, outcomes: Outcomes, signal_value: NDArray[np.float64]) -> PerUser:
+    """Root of each user's mean squared error over the query events that carry a number, (B,)."""
+    return np.sqrt(_mean_by_user(outcomes, _errors(scores_BN, outcomes, signal_value) ** 2, len(scores_BN)))
+
+
+def mae(scores_BN: Scores, outcomes: Outcomes, signal_value: NDArray[np.float64]) -> PerUser:
+    """Each user's mean absolute error over the query events that carry a number, (B,)."""
+    return _mean_by_user(outcomes, np.abs(_errors(scores_BN, outcomes, signal_value)), len(scores_BN))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Predicted and observed frequency by bins of equal width over (0, 1)."""
+
+    predicted: PerUser  # (bins,) mean probability, NaN in an empty bin
+    observed: PerUser  # (bins,) share that came true
+    count: NDArray[np.int64]  # (bins,)
+    error: float  # expected calibration error: sum of count * |predicted - observed| / X
+
+
+def calibration(probability: Scores, happened: NDArray[np.bool_], bins: int = 10) -> Calibration:
+    """Compare probabilities with what happened, pooled over users (Naeini et al. 2015).
+
+    Args:
+        probability: (X,), range (0, 1); NaN are left out.
+        happened: (X,).
+        bins: number of bins of equal width.
+    """
+    known = ~np.isnan(probability)
+    p, y = np.asarray(probability[known], np.float64), happened[known]
+    place = np.clip((p * bins).astype(np.int64), 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    size = _nan_if_zero(count)
+    predicted = np.bincount(place, p, bins) / size
+    observed = np.bincount(place, y, bins) / size
+    error = float(np.nansum(count * np.abs(predicted - observed)) / max(len(p), 1))
+    return Calibration(predicted, observed, count, error if len(p) else float("nan"))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over users with its standard error (NaN for fewer than two users)."""
+
+    mean: float
+    se: float
+    n: int
+
+
+def estimate(per_user: PerUser) -> Estimate:
+    """Mean and standard error, s / sqrt(n), of the users that have a value (NaN: no value)."""
+    known = per_user[~np.isnan(per_user)]
+    n = len(known)
+    mean = float(known.mean()) if n else float("nan")
+    return Estimate(mean, float(known.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan"), n)
+
+
+def paired_difference(per_user: PerUser, reference: PerUser) -> Estimate:
+    """Mean of the users' own differences to ``reference``, with its standard error.
+
+    Users differ far more than methods do; pairing removes the users' spread, so a difference can be
+    sure where the two error bars overlap.
+    """
+    return estimate(per_user - reference)
+
+
+def _hits(scores_BN: Scores, episodes: Episodes, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    slate = top_items(candidate_scores(scores_BN, episodes), k)
+    wanted = wanted_items(episodes, scores_BN.shape[1])
+    hit = np.take_along_axis(wanted, np.maximum(slate, 0), axis=1) & (slate >= 0)
+    return hit, wanted.sum(axis=1)
+
+
+def _auc(user: NDArray[np.int64], score: Scores, wanted: NDArray[np.bool_], n_users: int) -> PerUser:
+    """Mann-Whitney: (sum of the wanted ones' ranks - n1 (n1 + 1) / 2) / (n1 n0), by user."""
+    rank = _ranks(user, np.where(np.isnan(score), -np.inf, score))
+    n1 = np.bincount(user[wanted], minlength=n_users)
+    n0 = np.bincount(user[~wanted], minlength=n_users)
+    rank_sum = np.bincount(user[wanted], rank[wanted], n_users)
+    return np.asarray((rank_sum - n1 * (n1 + 1) / 2) / _nan_if_zero(n1 * n0))
+
+
+def _ranks(user: NDArray[np.int64], score: Scores) -> NDArray[np.float64]:
+    """Rank from 1 of each score among its user's, equal scores sharing their mean rank."""
+    order = np.lexsort((score, user))
+    u, s = user[order], score[order]
+    new_user = np.diff(u, prepend=-1) != 0
+    starts = np.flatnonzero(new_user | (s != np.roll(s, 1)))
+    length = np.diff(starts, append=len(s))
+    first = np.maximum.accumulate(np.where(new_user, np.arange(len(s)), 0))[starts]
+    rank = np.empty(len(s))
+    rank[order] = np.repeat(starts - first + (length + 1) / 2, length)
+    return rank
+
+
+def _errors(scores_BN: Scores, outcomes: Outcomes, signal_value: NDArray[np.float64]) -> PerUser:
+    return np.asarray(scores_BN[outcomes.user, outcomes.item] - signal_value[outcomes.signal], np.float64)
+
+
+def _mean_by_user(outcomes: Outcomes, values: PerUser, n_users: int) -> PerUser:
+    known = ~np.isnan(values)
+    count = np.bincount(outcomes.user[known], minlength=n_users)
+    return np.asarray(np.bincount(outcomes.user[known], values[known], n_users) / _nan_if_zero(count))
+
+
+def _nan_if_zero(count: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.where(count == 0, np.nan, count)

@@ -1,0 +1,190 @@
+"""Who is held out, and what of their histories is shown, asked and barred.
+
+Knows nothing of models, metrics or files.
+
+Shapes: U users of the data set, B held-out users, X query events of all held-out users, F user features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.episodes import Draw, Episodes, collate
+from engine.data.histories import Histories
+from engine.errors import ConfigError, DataError
+
+SHOTS = (0, 1, 3, 5, 10, 20)
+Order = Literal["time", "random"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint groups of users (rows of the data set), each in the order of the permutation."""
+
+    test: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    train: NDArray[np.int64]
+
+
+def split_users(n_users: int, seed: int, test_share: float = 0.2, validation_share: float = 0.1) -> Split:
+    """Permute the users and cut: the first ``int(test_share * U)`` are test, the next validation.
+
+    Raises:
+        ConfigError: the shares are negative or leave no user to train on.
+    """
+    if min(test_share, validation_share) < 0 or test_share + validation_share >= 1:
+        raise ConfigError(
+            f"test_share={test_share} and validation_share={validation_share} leave no user to train on",
+            fix="Give two shares of at least 0 whose sum is below 1.",
+        )
+    order = np.random.RandomState(seed).permutation(n_users).astype(np.int64)
+    n_test, n_validation = int(test_share * n_users), int(validation_share * n_users)
+    test, validation, train = np.split(order, [n_test, n_test + n_validation])
+    return Split(test, validation, train)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What held-out users did after the gap, liked or not; an item counts once, by its last event."""
+
+    user: NDArray[np.int64]  # (X,) row of the batch
+    item: NDArray[np.int64]  # (X,)
+    signal: NDArray[np.int64]  # (X,)
+    wanted: NDArray[np.bool_]  # (X,) some query event of the user with this item was relevant
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The same users and the same query at every number of shots."""
+
+    users: NDArray[np.int64]  # (B,) rows of the data set
+    episodes: Mapping[int, Episodes]  # by shots
+    outcomes: Outcomes
+
+
+@dataclass(frozen=True)
+class _Cut:
+    user: int
+    shown: NDArray[np.int64]  # events before the gap's end, oldest first: supports are its beginnings
+    asked: NDArray[np.int64]  # events after it whose items are candidates
+
+
+def hold_out(
+    histories: Histories,
+    users: NDArray[np.int64],
+    user_x: NDArray[np.float32],
+    relevant: NDArray[np.bool_],
+    shots: Sequence[int] = SHOTS,
+    order: Order = "time",
+    gap: int = 20,
+    seed: int = 0,
+    min_events: int | None = None,
+) -> HeldOut:
+    """Cut the histories of held-out users into support, gap and query.
+
+    Support = the first K events of the user's order, for each K of ``shots``. The first ``gap`` events
+    are never candidates at any K; query = the relevant events after them. So users, candidates and
+    query are the same in every column of a table, and columns can be compared.
+
+    With ``gap`` = 0 (a data set without the benchmark's rule) each user gets a gap of
+    ``min(max(shots), n // 2)`` events: newcomers with short histories keep half of it as their query,
+    and for them "K shots" means "at most K shots".
+
+    Args:
+        histories: all users, (U).
+        users: (B,) rows of the held-out users.
+        user_x: (U, F) features of all users.
+        relevant: by signal; which events count as wanted.
+        shots: the numbers of support events.
+        order: "time" as it happened, or "random": each history shuffled once, by (seed, user) alone.
+        gap: events set aside; 0 chooses it per user as above.
+        seed: of the random order.
+        min_events: users with fewer events are dropped. Default: the gap and three tenths of it more
+            (26 for a gap of 20), or 2 when ``gap`` is 0.
+
+    Raises:
+        ConfigError: the order is unknown, or shots are negative or exceed the gap.
+        DataError: no user is left. Users without a relevant query item are dropped.
+    """
+    _check(shots, order, gap)
+    least = min_events if min_events is not None else (gap + (3 * gap + 9) // 10 if gap else 2)
+    cuts = []
+    for user in users.tolist():
+        events = _ordered(histories, user, order, seed)
+        if len(events) < max(least, 1):
+            continue
+        cut = _cut(histories.item_row, user, events, gap or min(max(shots), len(events) // 2))
+        if relevant[histories.signal[cut.asked]].any():
+            cuts.append(cut)
+    if not cuts:
+        raise DataError(
+            f"none of {len(users)} held-out users has {least} events and a relevant one after the gap",
+            where=f"gap={gap}",
+            fix="Hold out more users, lower the gap, or widen what counts as relevant.",
+        )
+    kept = np.array([c.user for c in cuts], dtype=np.int64)
+    episodes = {
+        k: collate(histories, [_draw(histories, c, k, relevant) for c in cuts], user_x[kept]) for k in shots
+    }
+    return HeldOut(kept, episodes, _outcomes(histories, cuts, relevant))
+
+
+def held_out_episodes(
+    histories: Histories,
+    users: NDArray[np.int64],
+    user_x: NDArray[np.float32],
+    relevant: NDArray[np.bool_],
+    shots: Sequence[int] = SHOTS,
+    order: Order = "time",
+    gap: int = 20,
+    seed: int = 0,
+    min_events: int | None = None,
+) -> dict[int, Episodes]:
+    """The episodes of `hold_out`, by shots."""
+    held = hold_out(histories, users, user_x, relevant, shots, order, gap, seed, min_events)
+    return dict(held.episodes)
+
+
+def gap_lengths(lengths: NDArray[np.int64], gap: int, shots_max: int) -> NDArray[np.int64]:
+    """Events set aside per user: ``min(gap, n // 2)``, where a ``gap`` of 0 stands for ``shots_max``."""
+    return np.minimum(gap or shots_max, lengths // 2)
+
+
+def _check(shots: Sequence[int], order: str, gap: int) -> None:
+    if order not in ("time", "random"):
+        raise ConfigError(f"order={order!r} is unknown", fix="Use 'time' or 'random'.")
+    if not shots or min(shots) < 0 or gap < 0 or (gap and max(shots) > gap):
+        raise ConfigError(
+            f"shots={list(shots)} do not fit a gap of {gap} events",
+            fix="Give at least one number of shots, none below 0 or above the gap (gap 0: any).",
+        )
+
+
+def _ordered(histories: Histories, user: int, order: Order, seed: int) -> NDArray[np.int64]:
+    run = histories.of(user)
+    events = np.arange(run.start, run.stop, dtype=np.int64)
+    return events if order == "time" else np.random.default_rng([seed, user]).permutation(events)
+
+
+def _cut(item_row: NDArray[np.int64], user: int, events: NDArray[np.int64], gap: int) -> _Cut:
+    shown, after = events[:gap], events[gap:]
+    return _Cut(user, shown, after[~np.isin(item_row[after], item_row[shown])])
+
+
+def _draw(histories: Histories, cut: _Cut, shots: int, relevant: NDArray[np.bool_]) -> Draw:
+    return Draw(cut.shown[:shots], cut.asked[relevant[histories.signal[cut.asked]]], cut.shown)
+
+
+def _outcomes(histories: Histories, cuts: Sequence[_Cut], relevant: NDArray[np.bool_]) -> Outcomes:
+    user = np.repeat(np.arange(len(cuts)), [len(c.asked) for c in cuts])
+    events = np.concatenate([c.asked for c in cuts])
+    item, signal = histories.item_row[events], histories.signal[events]
+    width = int(item.max()) + 1
+    pair, last = np.unique((user * width + item)[::-1], return_index=True)
+    wanted = np.isin(pair, (user * width + item)[relevant[signal]])
+    return Outcomes(pair // width, pair % width, signal[::-1][last], wanted)

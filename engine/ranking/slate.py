@@ -1,0 +1,58 @@
+"""The ordered answer: which candidates are shown, in which order.
+
+Knows nothing of how scores came about.
+
+Shapes: N catalogue, K slate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.data.events import Ignored
+from engine.ranking.top_k import top_k
+
+
+@dataclass(frozen=True)
+class Because:
+    """What one event did for one recommendation: exact, by adapting again without that event."""
+
+    item_id: str  # of the event
+    score_change: float  # score minus the score without the event
+    rank_without: int  # where the item would stand without the event, 1 = first
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    item_id: str
+    score: float
+    because: tuple[Because, ...] = ()
+
+
+@dataclass(frozen=True)
+class Slate:
+    """Recommendations, best first."""
+
+    items: tuple[Recommendation, ...]
+    shots: int  # events that counted
+    ignored: tuple[Ignored, ...]
+
+    @property
+    def item_ids(self) -> list[str]:
+        return [item.item_id for item in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Recommendation]:
+        return iter(self.items)
+
+
+def best_rows(scores_N: NDArray[np.float32], candidate_N: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
+    """Rows of the K best candidates, best first; fewer where fewer can be scored."""
+    rows = top_k(np.where(candidate_N, scores_N, np.float32(np.nan))[None], k)[0]
+    return rows[rows >= 0]

@@ -1,0 +1,170 @@
+"""The recommender: a user's events in, a ranked catalogue out.
+
+Stateless: a user's posterior is computed in the call and forgotten. Knows nothing of Ray or HTTP.
+
+Shapes: B users, S support, N catalogue, F user features, K slate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.artifact import Artifact, load_artifact
+from engine.data.episodes import support_only
+from engine.data.events import Ignored, Support, read_events
+from engine.errors import RequestError
+from engine.ranking.explain import ranks_without, score_changes, strongest
+from engine.ranking.slate import Because, Recommendation, Slate, best_rows
+
+Events = Sequence[Mapping[str, object]]
+User = Mapping[str, object] | None
+
+TITLE_COLUMNS = ("title", "name", "item_name", "product_name", "headline")
+
+
+class Recommender:
+    """Adapts the prior to a user's events and ranks the whole catalogue.
+
+    Events are ``{"item_id", "value" or "event", "timestamp"?}``, in time order where each is dated,
+    else as given, oldest first. Items that are not in the catalogue are ignored and reported. No events
+    is fine: the answer is the prior's. ``user`` holds the user's raw features, as in the users table.
+    """
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.manifest = artifact.manifest
+        self.catalogue = artifact.items
+        self.signals = artifact.signals
+        self.item_ids: list[str] = artifact.items["item_id"].to_pylist()
+        self._rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
+        self._user_encoder = artifact.user_encoder
+        self._model = artifact.model
+        with torch.inference_mode():
+            self._view = self._model.view()
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Recommender:
+        """Load an artifact.
+
+        Raises:
+            ArtifactError: it is missing, broken or of a newer format.
+        """
+        return cls(load_artifact(Path(folder)))
+
+    @property
+    def version(self) -> str:
+        """Changes whenever what the artifact holds changes."""
+        return str(self.manifest["version"])
+
+    @cached_property
+    def titles(self) -> list[str] | None:
+        """Names to show, one per catalogue row, where the items table has a title or name column."""
+        column = next((name for name in TITLE_COLUMNS if name in self.catalogue.column_names), None)
+        if column is None:
+            return None
+        named = zip(self.catalogue[column].to_pylist(), self.item_ids, strict=True)
+        return [item_id if title is None else str(title) for title, item_id in named]
+
+    def score(self, events: Events, user: User = None) -> NDArray[np.float32]:
+        """Score every item for one user, (N,); higher is better.
+
+        Raises:
+            RequestError: an event cannot be understood.
+        """
+        return self.score_batch([events], [user])[0]
+
+    def score_batch(self, events: Sequence[Events], users: Sequence[User] | None = None) -> NDArray[np.float32]:
+        """Score every item for several users, (B, N).
+
+        Raises:
+            RequestError: an event cannot be understood, or the two lists differ in length.
+        """
+        users = [None] * len(events) if users is None else users
+        if len(users) != len(events):
+            raise RequestError(f"{len(events)} lists of events but {len(users)} users")
+        return self._score([self._read(e) for e in events], users)
+
+    def recommend(
+        self,
+        events: Events,
+        user: User = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        explain: bool = False,
+        candidates: Sequence[str] | None = None,
+    ) -> Slate:
+        """The K best items for one user.
+
+        Args:
+            events: what the user did.
+            user: the user's features.
+            k: at most this many items, at least 1.
+            exclude_seen: leave out the items of ``events``.
+            explain: give for each item the events that matter most.
+            candidates: rank these items only; unknown ones are ignored and reported.
+
+        Raises:
+            RequestError: k < 1, or an event cannot be understood.
+        """
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise RequestError(f"k = {k!r}", fix="Ask for at least one item.")
+        support = self._read(events)
+        candidate_N, unknown = self._candidates(candidates)
+        if exclude_seen:
+            candidate_N[support.item_row] = False
+        scores_N = self._score([support], [user])[0]
+        slate_K = best_rows(scores_N, candidate_N, int(k))
+        reasons: list[tuple[Because, ...]] = [()] * len(slate_K)
+        if explain:
+            reasons = self._reasons(support, user, scores_N, candidate_N, slate_K, exclude_seen)
+        items = tuple(
+            Recommendation(self.item_ids[row], float(scores_N[row]), because)
+            for row, because in zip(slate_K, reasons, strict=True)
+        )
+        return Slate(items, len(support.item_row), support.ignored + unknown)
+
+    def _read(self, events: Events) -> Support:
+        return read_events(events, self._rows, self.signals)
+
+    def _score(self, supports: Sequence[Support], users: Sequence[User]) -> NDArray[np.float32]:
+        if not supports:
+            return np.empty((0, len(self.item_ids)), np.float32)
+        user_x = np.stack([self._user_encoder.transform_one(user) for user in users])
+        episodes = support_only([s.item_row for s in supports], [s.signal for s in supports], user_x)
+        with torch.inference_mode():
+            return np.asarray(self._model.predict(self._view, episodes).numpy())
+
+    def _candidates(self, item_ids: Sequence[str] | None) -> tuple[NDArray[np.bool_], tuple[Ignored, ...]]:
+        if item_ids is None:
+            return np.ones(len(self.item_ids), dtype=bool), ()
+        candidate_N = np.zeros(len(self.item_ids), dtype=bool)
+        candidate_N[[self._rows[i] for i in map(str, item_ids) if i in self._rows]] = True
+        unknown = [i for i in map(str, item_ids) if i not in self._rows]
+        return candidate_N, tuple(Ignored(i, "candidate is not in the catalogue") for i in unknown)
+
+    def _reasons(
+        self,
+        support: Support,
+        user: User,
+        scores_N: NDArray[np.float32],
+        candidate_N: NDArray[np.bool_],
+        slate_K: NDArray[np.int64],
+        exclude_seen: bool,
+    ) -> list[tuple[Because, ...]]:
+        shots = range(len(support.item_row))
+        without_SN = self._score([support.without(s) for s in shots], [user] * len(shots))
+        change_SK = score_changes(scores_N, without_SN, slate_K)
+        rank_SK = ranks_without(without_SN, support, candidate_N, slate_K, exclude_seen)
+        events = [self.item_ids[row] for row in support.item_row]
+        return [
+            tuple(
+                Because(events[s], float(change_SK[s, k]), int(rank_SK[s, k]))
+                for s in strongest(change_SK[:, k])
+            )
+            for k in range(len(slate_K))
+        ]

@@ -1,0 +1,134 @@
+"""The outer loss and its parts on small hand-made models."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from engine.data.episodes import Episodes, support_only
+from engine.learning.evidence import Evidence, log2_group
+from engine.learning.items import ItemRepresentation
+from engine.learning.meta import MetaModel, model_from_state
+from engine.learning.noise import Dropout, draw_noise, rows_of
+from engine.learning.objectives import ranking_loss
+from engine.learning.prior import UserPrior
+
+N, D, F, R = 12, 4, 3, 2
+NO_FEATURES = np.zeros((1, F), np.float32)
+
+
+@pytest.fixture
+def model() -> MetaModel:
+    """Nothing at its start value, so that no term can hide; the last two items are cold."""
+    torch.manual_seed(0)
+    warm = torch.arange(N) < N - 2
+    items = ItemRepresentation(torch.randn(N, D), torch.randn(N), warm, torch.randn(N, 2))
+    model = MetaModel(items, UserPrior(D, F, 2.0, 1.0), Evidence(torch.tensor([0.2, 1.0]), 1.0), 3.0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def support(*items: int, signals: tuple[int, ...] | None = None) -> Episodes:
+    marks = np.array(signals if signals is not None else [1] * len(items), dtype=np.int64)
+    return support_only([np.array(items, dtype=np.int64)], [marks], NO_FEATURES)
+
+
+def predict(model: MetaModel, episodes: Episodes) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.predict(model.view(), episodes)
+
+
+def test_no_events_give_the_prior(model: MetaModel) -> None:
+    with torch.inference_mode():
+        view = model.view()
+        expected = model.score(view, model.prior.mean(torch.zeros(1, F)), torch.zeros(1))
+    assert torch.equal(predict(model, support()), expected)
+
+
+def test_a_batch_of_ragged_users_equals_each_alone(model: MetaModel) -> None:
+    users = [(), (3,), (1, 5, 2), (7, 7)]
+    rows = [np.array(u, dtype=np.int64) for u in users]
+    batch = support_only(rows, [np.ones(len(u), np.int64) for u in users], np.zeros((4, F), np.float32))
+    for together, user in zip(predict(model, batch), users, strict=True):
+        torch.testing.assert_close(together, predict(model, support(*user))[0])
+
+
+def test_cold_items_are_scored_by_their_features(model: MetaModel) -> None:
+    view = model.view()
+    items = model.items
+    torch.testing.assert_close(view.phi_ND[-2:], items.x_NF[-2:] @ items.encoder_FD)
+    torch.testing.assert_close(view.base_N[-2:], items.base_cold + items.x_NF[-2:] @ items.base_weight_F)
+
+
+def test_hidden_items_look_like_cold_ones(model: MetaModel) -> None:
+    hidden = torch.arange(N) == 4
+    view, full = model.view(hidden), model.view()
+    torch.testing.assert_close(view.phi_ND[4], model.items.x_NF[4] @ model.items.encoder_FD)
+    torch.testing.assert_close(view.phi_ND[5], full.phi_ND[5])
+
+
+def test_groups_double() -> None:
+    ages = torch.tensor([0, 1, 2, 3, 6, 7, 14, 15, 254, 255, 10_000])
+    assert log2_group(ages).tolist() == [0, 1, 1, 2, 2, 3, 3, 4, 7, 8, 8]
+
+
+def test_recency_lets_old_events_fade() -> None:
+    evidence = Evidence(torch.ones(R), 1.0)
+    with torch.no_grad():
+        evidence.recency_A.copy_(-torch.arange(len(evidence.recency_A)))
+    signal = torch.zeros(1, 3, dtype=torch.int64)
+    _, precision = evidence(signal, torch.tensor([[5, 1, 0]]), torch.tensor([[True, True, True]]))
+    assert precision[0].tolist() == sorted(precision[0].tolist())
+
+
+def test_ranking_loss_by_hand() -> None:
+    """Two users over three items; the first may not be shown item 0."""
+    scores = torch.log(torch.tensor([[9.0, 1.0, 3.0], [1.0, 1.0, 2.0]]))
+    loss = ranking_loss(
+        scores, torch.tensor([0, 1, 1]), torch.tensor([2, 0, 2]), torch.tensor([0]), torch.tensor([0])
+    )
+    expected = -(np.log(3 / 4) + np.log(1 / 4) + np.log(2 / 4))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_population_weight_adds_the_loss_of_the_unadapted_prior(model: MetaModel) -> None:
+    pairs = {"query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
+    shown, unshown = (Episodes(**{**vars(e), **pairs}) for e in (support(3, 4), support()))
+    quiet = draw_noise(Dropout(0, 0, 0), (0,), 1, F, N, D)
+    adapted, prior = model(shown, quiet, 0.0), model(unshown, quiet, 0.0)
+    torch.testing.assert_close(model(shown, quiet, 0.5), adapted + 0.5 * prior)
+
+
+def test_every_parameter_learns(model: MetaModel) -> None:
+    """A parameter without a gradient is dead weight, and DistributedDataParallel would wait for it."""
+    episodes = Episodes(
+        **{**vars(support(3, 4)), "query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
+    )
+    noise = draw_noise(Dropout(0.0, 0.0, 0.3), (1,), 1, F, N, D)
+    model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), noise, 0.0).backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+def test_noise_of_a_worker_is_its_rows_of_the_noise_of_the_step() -> None:
+    shares = Dropout(0.5, 0.3, 0.1)
+    whole = draw_noise(shares, (1, 2, 3), 7, F, N, D)
+    part = rows_of(draw_noise(shares, (1, 2, 3), 7, F, N, D), slice(1, None, 2))
+    assert torch.equal(part.posterior_BD, whole.posterior_BD[1::2])
+    assert torch.equal(part.hidden_N, whole.hidden_N)
+    assert not torch.equal(draw_noise(shares, (1, 2, 4), 7, F, N, D).posterior_BD, whole.posterior_BD)
+
+
+def test_a_model_is_rebuilt_from_its_state(model: MetaModel) -> None:
+    again = model_from_state(model.state_dict())
+    assert torch.equal(predict(again, support(1, 2)), predict(model, support(1, 2)))
+
+
+def test_a_state_with_a_missing_tensor_is_refused(model: MetaModel) -> None:
+    state = dict(model.state_dict())
+    del state["prior.mean_D"]
+    with pytest.raises(RuntimeError, match=r"prior\.mean_D"):
+        model_from_state(state)

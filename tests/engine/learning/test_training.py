@@ -1,0 +1,124 @@
+"""The outer loop: workers, resuming, stopping and failing."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.nn.parallel import DistributedDataParallel
+
+from engine.config import load_config
+from engine.data.dataset import Dataset
+from engine.errors import TrainingError
+from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.training import Training
+from tests.small import SMALL
+
+FEW = (*SMALL, "outer.passes=3")
+
+
+def training(data: Path, *overrides: str, **options: Any) -> Training:
+    experiment = set_up(Dataset.load(data), load_config(None, [*FEW, *overrides]))
+    return build_training(experiment, build_model(experiment), **options)
+
+
+def finish(run: Training) -> dict[str, torch.Tensor]:
+    for _ in run.run():
+        pass
+    return run.model.state_dict()
+
+
+def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor], **tolerance: float) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        torch.testing.assert_close(
+            tensor, theirs[name], **(tolerance or {"rtol": 0, "atol": 0}), msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_quality_rises(checkerboard_data: Path) -> None:
+    reports = list(training(checkerboard_data, "outer.passes=8").run())
+    assert reports[-1].best_quality > reports[0].quality
+    assert reports[-1].loss < reports[0].loss
+
+
+def test_the_same_run_twice_is_bit_for_bit_the_same(checkerboard_data: Path) -> None:
+    assert_same(finish(training(checkerboard_data)), finish(training(checkerboard_data)))
+
+
+def test_a_resumed_run_ends_as_an_undisturbed_one(checkerboard_data: Path) -> None:
+    undisturbed = training(checkerboard_data)
+    first = training(checkerboard_data)
+    next(first.run())
+    resumed = training(checkerboard_data)
+    resumed.load_state_dict(copy.deepcopy(first.state_dict()))
+    assert_same(finish(undisturbed), finish(resumed))
+    assert undisturbed.best_quality == resumed.best_quality
+    assert_same(undisturbed.best, resumed.best)
+
+
+def test_stops_when_quality_no_longer_improves(checkerboard_data: Path) -> None:
+    run = training(checkerboard_data, "outer.passes=50", "outer.patience=2", "outer.outer_lr=1e-9")
+    run.optimiser.param_groups[1]["lr"] = 0.0
+    assert len(list(run.run())) < 50
+
+
+def test_the_best_model_is_kept(checkerboard_data: Path) -> None:
+    run = training(checkerboard_data)
+    finish(run)
+    total, users = run.quality(run.best_model())
+    assert total / users == pytest.approx(run.best_quality)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_users(checkerboard_data: Path) -> None:
+    run = training(checkerboard_data)
+    with torch.no_grad():
+        run.model.prior.mean_D[0] = float("nan")
+    with pytest.raises(TrainingError, match=r"pass 1, step 1, training users \["):
+        finish(run)
+
+
+def two_workers(rank: int, data: Path, folder: Path) -> None:
+    """What each of two processes runs; rank 0 leaves its first gradient and its final state."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    run = training(
+        data,
+        wrap=lambda model: DistributedDataParallel(model, broadcast_buffers=False),
+        judged=slice(rank, None, 2),
+    )
+    gradients = first_gradient(run)
+    state = finish(run)
+    if rank == 0:
+        torch.save({"gradients": gradients, "state": state, "quality": run.best_quality}, folder / "result")
+    dist.destroy_process_group()
+
+
+def first_gradient(run: Training) -> dict[str, torch.Tensor]:
+    """The gradient of the first outer step, caught on its way into the optimiser."""
+    caught: dict[str, torch.Tensor] = {}
+
+    def catch(*_: Any) -> None:
+        if not caught:
+            caught.update({n: p.grad.clone() for n, p in run.model.named_parameters() if p.grad is not None})
+
+    run.optimiser.register_step_pre_hook(catch)
+    return caught
+
+
+def test_two_workers_equal_one(checkerboard_data: Path, tmp_path: Path) -> None:
+    """Gradients and result: differentiating around DistributedDataParallel would fail here."""
+    alone = training(checkerboard_data)
+    gradients = first_gradient(alone)
+    state = finish(alone)
+    mp.start_processes(two_workers, (checkerboard_data, tmp_path), nprocs=2, start_method="spawn")
+    result = torch.load(tmp_path / "result", weights_only=True)
+    assert len(gradients) == len(list(alone.model.parameters()))
+    assert_same(result["gradients"], gradients, rtol=1e-5, atol=1e-6)
+    assert_same(result["state"], state, rtol=1e-3, atol=1e-4)
+    assert result["quality"] == pytest.approx(alone.best_quality, abs=1e-4)
