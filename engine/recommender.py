@@ -19,8 +19,8 @@ from engine.artifact import Artifact, load_artifact
 from engine.data.episodes import support_only
 from engine.data.events import Ignored, Support, read_events
 from engine.errors import RequestError
-from engine.ranking.explain import ranks_without, score_changes, strongest
-from engine.ranking.slate import Because, Recommendation, Slate, best_rows
+from engine.ranking.explain import leave_one_out
+from engine.ranking.slate import Because, Recommendation, Slate, best_rows, unseen
 
 Events = Sequence[Mapping[str, object]]
 User = Mapping[str, object] | None
@@ -105,7 +105,7 @@ class Recommender:
             user: the user's features.
             k: at most this many items, at least 1.
             exclude_seen: leave out the items of ``events``.
-            explain: give for each item the events that matter most.
+            explain: give for each item the events that matter most, of the latest 50.
             candidates: rank these items only; unknown ones are ignored and reported.
 
         Raises:
@@ -115,16 +115,12 @@ class Recommender:
             raise RequestError(f"k = {k!r}", fix="Ask for at least one item.")
         support = self._read(events)
         candidate_N, unknown = self._candidates(candidates)
-        if exclude_seen:
-            candidate_N[support.item_row] = False
         scores_N = self._score([support], [user])[0]
-        slate_K = best_rows(scores_N, candidate_N, int(k))
-        reasons: list[tuple[Because, ...]] = [()] * len(slate_K)
-        if explain:
-            reasons = self._reasons(support, user, scores_N, candidate_N, slate_K, exclude_seen)
+        slate_K = best_rows(scores_N, unseen(candidate_N, support) if exclude_seen else candidate_N, int(k))
+        because = self._because(support, user, scores_N, candidate_N, slate_K, exclude_seen) if explain else None
         items = tuple(
-            Recommendation(self.item_ids[row], float(scores_N[row]), because)
-            for row, because in zip(slate_K, reasons, strict=True)
+            Recommendation(self.item_ids[row], float(scores_N[row]), because[place] if because else ())
+            for place, row in enumerate(slate_K)
         )
         return Slate(items, len(support.item_row), support.ignored + unknown)
 
@@ -147,7 +143,7 @@ class Recommender:
         unknown = [i for i in map(str, item_ids) if i not in self._rows]
         return candidate_N, tuple(Ignored(i, "candidate is not in the catalogue") for i in unknown)
 
-    def _reasons(
+    def _because(
         self,
         support: Support,
         user: User,
@@ -156,15 +152,19 @@ class Recommender:
         slate_K: NDArray[np.int64],
         exclude_seen: bool,
     ) -> list[tuple[Because, ...]]:
-        shots = range(len(support.item_row))
-        without_SN = self._score([support.without(s) for s in shots], [user] * len(shots))
-        change_SK = score_changes(scores_N, without_SN, slate_K)
-        rank_SK = ranks_without(without_SN, support, candidate_N, slate_K, exclude_seen)
-        events = [self.item_ids[row] for row in support.item_row]
+        def score(supports: list[Support]) -> NDArray[np.float32]:
+            return self._score(supports, [user] * len(supports))
+
+        left_out = leave_one_out(support, score, scores_N, candidate_N, slate_K, exclude_seen)
+        event_ids = [self.item_ids[row] for row in support.item_row[left_out.event]]
         return [
             tuple(
-                Because(events[s], float(change_SK[s, k]), int(rank_SK[s, k]))
-                for s in strongest(change_SK[:, k])
+                Because(
+                    event_ids[s],
+                    float(left_out.score_change[s, place]),
+                    int(left_out.rank_without[s, place]),
+                )
+                for s in left_out.strongest(place)
             )
-            for k in range(len(slate_K))
+            for place in range(len(slate_K))
         ]

@@ -64,6 +64,9 @@ def to_ids(column: pa.ChunkedArray) -> tuple[pa.DictionaryArray, Mask, Mask]:
 
     A float column holds whole numbers where a tool had to mark gaps in integers: 3.0 reads "3".
     """
+    if pa.types.is_nested(column.type):
+        nothing = pa.nulls(len(column), pa.string()).dictionary_encode()
+        return nothing, np.zeros(len(column), dtype=np.bool_), np.ones(len(column), dtype=np.bool_)
     encoded = whole_array(column).dictionary_encode()
     texts, wrong = _id_texts(encoded.dictionary)
     indices = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -82,7 +85,13 @@ def to_numbers(column: pa.ChunkedArray) -> tuple[NDArray[np.float64], Mask, Mask
 
 
 def to_names(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """Event names as dictionary-encoded text, null where missing. Numbers read as their text."""
+    """Event names as dictionary-encoded text, null where missing. Numbers read as their text.
+
+    Raises:
+        DataError: the column holds lists.
+    """
+    if pa.types.is_nested(column.type):
+        raise DataError(f"{column.type} is not a name", fix="Give one text a row.")
     encoded = whole_array(column).dictionary_encode()
     texts, wrong = _id_texts(encoded.dictionary)
     if wrong.any():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -94,7 +95,7 @@ def read_piece(piece: Piece, columns: Mapping[str, str]) -> FileTable:
         assert piece.path is not None
         try:
             read = _read_parquet(piece) if piece.row_groups else _read_delimited(piece.name, piece.path)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"cannot be read: {_first_line(error)}",
                 where=piece.name,
@@ -161,11 +162,13 @@ def _read_delimited(name: str, path: Path) -> FileTable:
 
     if not path.stat().st_size:
         return FileTable(name, pa.table({}), np.empty(0, dtype=np.int64))
-    header = pacsv.open_csv(path, parse_options=pacsv.ParseOptions(delimiter=delimiter)).schema.names
+    parse = partial(pacsv.ParseOptions, delimiter=delimiter, newlines_in_values=True)
+    with pacsv.open_csv(path, parse_options=parse(invalid_row_handler=lambda row: "skip")) as reader:
+        header = reader.schema.names
     table = pacsv.read_csv(
         path,
         read_options=pacsv.ReadOptions(use_threads=False),  # row numbers are only known to a single thread
-        parse_options=pacsv.ParseOptions(delimiter=delimiter, invalid_row_handler=note),
+        parse_options=parse(invalid_row_handler=note),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()),
             strings_can_be_null=True,

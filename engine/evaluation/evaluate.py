@@ -2,7 +2,7 @@
 
 Knows nothing of how a method learns, of files or of how a report is shown.
 
-Shapes: M methods, T metrics, K numbers of shots, B held-out users, N catalogue.
+Shapes: B held-out users, N catalogue.
 """
 
 from __future__ import annotations
@@ -56,25 +56,22 @@ def evaluate(
     """
     names = [s.name for s in scorers]
     meaning = meaning or {}
-    reference = _checked(names, reference, meaning, signal_value)
-    measures = _ranking_measures(k)
-    labels = (*measures, "rmse", "mae") if "value" in meaning.values() else tuple(measures)
-    shots = tuple(held_out.episodes)
-    values = np.full((len(names), len(labels), len(shots), len(held_out.users)), np.nan)
+    reference = _checked(names, reference, meaning)
+    ranking = _ranking_measures(k)
+    measures = ranking | (_value_measures(signal_value) if "value" in meaning.values() else {})
+    values = np.full((len(names), len(measures), len(held_out.episodes), len(held_out.users)), np.nan)
     calibration: dict[str, dict[int, m.Calibration]] = {}
     for row, scorer in enumerate(scorers):
-        for column, (n, episodes) in enumerate(held_out.episodes.items()):
-            on_step(scorer.name, n)
+        kind = meaning.get(scorer.name, "order")
+        for column, (shots, episodes) in enumerate(held_out.episodes.items()):
+            on_step(scorer.name, shots)
             scores_BN = scorer.score(episodes)
-            for t, measure in enumerate(measures.values()):
+            for t, measure in enumerate((measures if kind == "value" else ranking).values()):
                 values[row, t, column] = measure(scores_BN, episodes, held_out.outcomes)
-            kind = meaning.get(scorer.name, "order")
-            if kind == "value" and signal_value is not None:
-                values[row, -2, column] = m.rmse(scores_BN, held_out.outcomes, signal_value)
-                values[row, -1, column] = m.mae(scores_BN, held_out.outcomes, signal_value)
-            elif kind == "probability":
-                calibration.setdefault(scorer.name, {})[n] = _calibration(scores_BN, held_out.outcomes)
-    return Report(tuple(names), labels, shots, values, reference, dict(context or {}), calibration)
+            if kind == "probability":
+                calibration.setdefault(scorer.name, {})[shots] = _calibration(scores_BN, held_out.outcomes)
+    layout = tuple(names), tuple(measures), tuple(held_out.episodes)
+    return Report(*layout, values, reference, dict(context or {}), calibration)
 
 
 Measure = Callable[[m.Scores, Episodes, Outcomes], m.PerUser]
@@ -89,6 +86,17 @@ def _ranking_measures(k: int) -> dict[str, Measure]:
     }
 
 
+def _value_measures(signal_value: NDArray[np.float64] | None) -> dict[str, Measure]:
+    if signal_value is None:
+        raise ConfigError(
+            "predicted values cannot be compared", fix="Give signal_value, one number a signal."
+        )
+    return {
+        "rmse": lambda scores, _, outcomes: m.rmse(scores, outcomes, signal_value),
+        "mae": lambda scores, _, outcomes: m.mae(scores, outcomes, signal_value),
+    }
+
+
 def _calibration(scores_BN: m.Scores, outcomes: Outcomes) -> m.Calibration:
     return m.calibration(scores_BN[outcomes.user, outcomes.item], outcomes.wanted)
 
@@ -97,7 +105,6 @@ def _checked(
     names: Sequence[str],
     reference: str | None,
     meaning: Mapping[str, Meaning],
-    signal_value: NDArray[np.float64] | None,
 ) -> str:
     if not names or len(set(names)) < len(names):
         raise ConfigError(f"methods {list(names)} are none or share a name", fix="Give each its own name.")

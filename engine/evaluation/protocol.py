@@ -88,22 +88,14 @@ def hold_out(
     """Cut the histories of held-out users into support, gap and query.
 
     Support = the first K events of the user's order, for each K of ``shots``. The first ``gap`` events
-    are never candidates at any K; query = the relevant events after them. So users, candidates and
-    query are the same in every column of a table, and columns can be compared.
-
-    With ``gap`` = 0 (a data set without the benchmark's rule) each user gets a gap of
-    ``min(max(shots), n // 2)`` events: newcomers with short histories keep half of it as their query,
-    and for them "K shots" means "at most K shots".
+    are never candidates; query = the relevant events after them. Users, candidates and query are thus
+    the same at every K. With ``gap`` = 0 each user gets a gap of ``min(max(shots), n // 2)`` events:
+    short histories keep half as their query, and for them "K shots" means "at most K shots".
 
     Args:
-        histories: all users, (U).
-        users: (B,) rows of the held-out users.
-        user_x: (U, F) features of all users.
+        histories: all users, (U); ``users``: (B,) rows of the held-out ones; ``user_x``: (U, F).
         relevant: by signal; which events count as wanted.
-        shots: the numbers of support events.
         order: "time" as it happened, or "random": each history shuffled once, by (seed, user) alone.
-        gap: events set aside; 0 chooses it per user as above.
-        seed: of the random order.
         min_events: users with fewer events are dropped. Default: the gap and three tenths of it more
             (26 for a gap of 20), or 2 when ``gap`` is 0.
 
@@ -112,15 +104,12 @@ def hold_out(
         DataError: no user is left. Users without a relevant query item are dropped.
     """
     _check(shots, order, gap)
-    least = min_events if min_events is not None else (gap + (3 * gap + 9) // 10 if gap else 2)
-    cuts = []
-    for user in users.tolist():
-        events = _ordered(histories, user, order, seed)
-        if len(events) < max(least, 1):
-            continue
-        cut = _cut(histories.item_row, user, events, gap or min(max(shots), len(events) // 2))
-        if relevant[histories.signal[cut.asked]].any():
-            cuts.append(cut)
+    least = _least_events(gap) if min_events is None else min_events
+    runs = [(user, _ordered(histories, user, order, seed)) for user in users.tolist()]
+    cuts = [
+        _cut(histories, u, run, gap or min(max(shots), len(run) // 2)) for u, run in runs if len(run) >= least
+    ]
+    cuts = [cut for cut in cuts if relevant[histories.signal[cut.asked]].any()]
     if not cuts:
         raise DataError(
             f"none of {len(users)} held-out users has {least} events and a relevant one after the gap",
@@ -165,15 +154,19 @@ def _check(shots: Sequence[int], order: str, gap: int) -> None:
         )
 
 
+def _least_events(gap: int) -> int:
+    return gap + -(-3 * gap // 10) if gap else 2
+
+
 def _ordered(histories: Histories, user: int, order: Order, seed: int) -> NDArray[np.int64]:
     run = histories.of(user)
     events = np.arange(run.start, run.stop, dtype=np.int64)
     return events if order == "time" else np.random.default_rng([seed, user]).permutation(events)
 
 
-def _cut(item_row: NDArray[np.int64], user: int, events: NDArray[np.int64], gap: int) -> _Cut:
+def _cut(histories: Histories, user: int, events: NDArray[np.int64], gap: int) -> _Cut:
     shown, after = events[:gap], events[gap:]
-    return _Cut(user, shown, after[~np.isin(item_row[after], item_row[shown])])
+    return _Cut(user, shown, after[~np.isin(histories.item_row[after], histories.item_row[shown])])
 
 
 def _draw(histories: Histories, cut: _Cut, shots: int, relevant: NDArray[np.bool_]) -> Draw:

@@ -42,10 +42,16 @@ class Report:
         Raises:
             ConfigError: the report has no such method, metric or number of shots.
         """
-        axes = ("method", method, self.methods), ("metric", metric, self.metrics), ("shots", shots, self.shots)
+        axes = (
+            ("method", method, self.methods),
+            ("metric", metric, self.metrics),
+            ("shots", shots, self.shots),
+        )
         for what, wanted, known in axes:
             if wanted not in known:
-                raise ConfigError(f"{what} {wanted!r} is unknown", fix=f"Known: {', '.join(map(str, known))}.")
+                raise ConfigError(
+                    f"{what} {wanted!r} is unknown", fix=f"Known: {', '.join(map(str, known))}."
+                )
         row, t, column = (known.index(wanted) for _, wanted, known in axes)
         return np.asarray(self.values[row, t, column], np.float64)
 

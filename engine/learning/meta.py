@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
-from engine.learning.closed_form import posterior_dual
+from engine.learning.closed_form import posterior_dual, posterior_primal
 from engine.learning.evidence import N_GROUPS, Evidence, log2_group
 from engine.learning.items import ItemRepresentation
 from engine.learning.objectives import ranking_loss
@@ -73,11 +73,17 @@ class MetaModel(nn.Module):
         return View(items.phi_ND, items.base_N, torch.linalg.cholesky(self.prior.precision(items.phi_ND)))
 
     def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Tensor:
-        """The inner loop: the posterior mean of each user, (B, D)."""
+        """The inner loop: the posterior mean of each user, (B, D).
+
+        Solves in whichever of the two forms is smaller: S x S, or D x D where S > D.
+        """
         target_BS, precision_BS = self.evidence(
             episodes.support_signal, episodes.support_age, episodes.present
         )
         support_BSD = view.phi_ND[episodes.support_item]
+        if support_BSD.shape[1] > support_BSD.shape[2]:
+            a0_DD = view.factor_DD @ view.factor_DD.T
+            return posterior_primal(w0_BD, a0_DD, support_BSD, target_BS, precision_BS)[0]
         spread_BSD = torch.cholesky_solve(support_BSD.flatten(0, 1).T, view.factor_DD).T.view_as(support_BSD)
         return posterior_dual(w0_BD, support_BSD, spread_BSD, target_BS, precision_BS)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.events import Ignored
+from engine.data.events import Ignored, Support
 from engine.ranking.top_k import top_k
 
 
@@ -50,6 +50,13 @@ class Slate:
 
     def __iter__(self) -> Iterator[Recommendation]:
         return iter(self.items)
+
+
+def unseen(candidate_N: NDArray[np.bool_], support: Support) -> NDArray[np.bool_]:
+    """The candidates without the items of the user's own events."""
+    unseen_N = candidate_N.copy()
+    unseen_N[support.item_row] = False
+    return unseen_N
 
 
 def best_rows(scores_N: NDArray[np.float32], candidate_N: NDArray[np.bool_], k: int) -> NDArray[np.int64]:

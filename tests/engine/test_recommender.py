@@ -107,6 +107,25 @@ def test_leaving_an_event_out_is_what_a_refit_without_it_gives(rec: Recommender)
     assert seen["because"] == 20 * 3
 
 
+def test_ranks_without_an_event_stay_among_the_candidates(rec: Recommender) -> None:
+    """The item of a left-out event is a rival again only where it is a candidate."""
+    chosen = ["i4", "i8", "i9", "i11"]
+    slate = rec.recommend(EVENTS, explain=True, candidates=chosen)
+    assert set(slate.item_ids) == {"i8", "i9", "i11"}
+    for item in slate:
+        for because in item.because:
+            rest = [e for e in EVENTS if e["item_id"] != because.item_id]
+            without = rec.recommend(rest, candidates=chosen)
+            assert because.rank_without == without.item_ids.index(item.item_id) + 1
+
+
+def test_long_histories_are_explained_by_their_latest_events(rec: Recommender) -> None:
+    events = liked(*range(0, 40)) + liked(*range(20, 40))
+    for item in rec.recommend(events, k=3, explain=True):
+        for because in item.because:
+            assert int(because.item_id[1:]) >= 10
+
+
 def test_reasons_come_strongest_first_and_liked_items_speak_for_their_kind(rec: Recommender) -> None:
     for item in rec.recommend(EVENTS, explain=True):
         sizes = [abs(because.score_change) for because in item.because]

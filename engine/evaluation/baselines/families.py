@@ -1,6 +1,7 @@
 """The baselines by name, each with the small grid it is tuned over.
 
-Knows nothing of how a grid is searched.
+Knows nothing of how a grid is searched. The grids' ranges were set on MovieLens-100k with test users in
+sight, and in the baselines' favour; within them every choice is made on validation users.
 """
 
 from __future__ import annotations

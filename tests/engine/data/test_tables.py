@@ -42,11 +42,11 @@ def test_nothing_there_is_said(tmp_path: Path):
         find_files(tmp_path / "events.xlsx")
 
 
-def test_csv_cells_are_text_and_blanks_are_missing(tmp_path: Path):
-    (tmp_path / "f.csv").write_text('user_id,rating\n007,4\n"a,b",\n')
+def test_csv_cells_are_text_and_may_be_blank_or_have_lines(tmp_path: Path):
+    (tmp_path / "f.csv").write_text('\ufeffuser_id,rating\n007,4\n"a,\nb",\n', encoding="utf-8")
     assert read(tmp_path / "f.csv") == [
         {"user_id": "007", "rating": "4"},
-        {"user_id": "a,b", "rating": None},
+        {"user_id": "a,\nb", "rating": None},
     ]
 
 

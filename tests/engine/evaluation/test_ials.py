@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 from engine.evaluation.baselines.ials import Weights, fit_ials, loss, solve_rows, solve_side
 from engine.evaluation.baselines.knowledge import Knowledge, learn
@@ -29,7 +31,7 @@ def test_every_half_pass_lowers_the_loss(known: Knowledge) -> None:
         losses.append(loss(users, items, known.liked, WEIGHTS))
         items = solve_side(users, known.liked.T.tocsr(), WEIGHTS)
         losses.append(loss(users, items, known.liked, WEIGHTS))
-    assert all(after < before for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after < before for before, after in pairwise(losses))
 
 
 def test_fold_in_is_where_the_loss_is_flat(known: Knowledge) -> None:
@@ -64,21 +66,24 @@ def test_passes_and_fold_in_equal_those_of_implicit(known: Knowledge) -> None:
         warnings.simplefilter("ignore")  # its advice on the threads of the BLAS
         als = pytest.importorskip("implicit.cpu.als")
         peer = als.AlternatingLeastSquares(
-            6, regularization=WEIGHTS.penalty, alpha=WEIGHTS.confidence, iterations=3, use_cg=False, num_threads=1
+            6,
+            regularization=WEIGHTS.penalty,
+            alpha=WEIGHTS.confidence,
+            iterations=3,
+            use_cg=False,
+            num_threads=1,
         )
     users, items = start(60), start(24)
     peer.user_factors, peer.item_factors = users.copy(), items.copy()
-    matrix = known.liked.copy()
+    matrix = csr_matrix(known.liked)
     matrix.indices, matrix.indptr = matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
-    from scipy.sparse import csr_matrix
-
-    peer.fit(csr_matrix(matrix), show_progress=False)
+    peer.fit(matrix, show_progress=False)
     for _ in range(3):
         users = solve_side(items, known.liked, WEIGHTS)
         items = solve_side(users, known.liked.T.tocsr(), WEIGHTS)
     np.testing.assert_allclose(users @ items.T, peer.user_factors @ peer.item_factors.T, atol=1e-3)
     folded = solve_side(items, known.liked[:5], WEIGHTS)
-    theirs = peer.recalculate_user(np.arange(5), csr_matrix(matrix)[:5])
+    theirs = peer.recalculate_user(np.arange(5), matrix[:5])
     np.testing.assert_allclose(folded @ items.T, theirs @ peer.item_factors.T, atol=1e-3)
 
 

@@ -4,7 +4,7 @@ from math import log2, nan, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import ndcg_score, roc_auc_score
@@ -20,7 +20,9 @@ matrices = hnp.arrays(
 )
 
 
-def outcomes_of(user: list[int], item: list[int], wanted: list[int], signal: list[int] | None = None) -> Outcomes:
+def outcomes_of(
+    user: list[int], item: list[int], wanted: list[int], signal: list[int] | None = None
+) -> Outcomes:
     as_int = [np.array(v, np.int64) for v in (user, item, signal or [0] * len(user))]
     return Outcomes(*as_int, np.array(wanted, bool))
 
@@ -90,6 +92,7 @@ def test_auc_by_hand() -> None:
     np.testing.assert_allclose(m.auc_among_query(scores, outcomes), [(2 + 1 + 1 / 2) / 4, 0 / 1, nan])
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_both_aucs_agree_with_scikit_learn(make_episodes, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -138,7 +141,7 @@ def test_standard_error_by_hand() -> None:
 
 def test_pairing_removes_the_spread_between_users() -> None:
     users = np.array([0.0, 0.5, 1.0])
-    difference = m.paired_difference(users + [0.01, 0.02, 0.03], users)
+    difference = m.paired_difference(users + np.array([0.01, 0.02, 0.03]), users)
     assert difference.mean == pytest.approx(0.02)
     assert difference.se == pytest.approx(0.01 / sqrt(3))
     assert difference.se < m.estimate(users).se

@@ -56,7 +56,9 @@ def test_support_is_the_beginning_and_query_the_same_for_every_number_of_shots(m
 
 def test_outcomes_hold_liked_and_disliked_items_once_by_their_last_event(make_histories) -> None:
     histories = make_histories([[0, 1, 5, 6, 5, 1, 7]], [[1, 1, 1, 0, 0, 1, 1]])
-    outcomes = hold_out(histories, np.array([0]), no_features(histories), LIKED, (0,), gap=2, min_events=3).outcomes
+    outcomes = hold_out(
+        histories, np.array([0]), no_features(histories), LIKED, (0,), gap=2, min_events=3
+    ).outcomes
     assert outcomes.item.tolist() == [5, 6, 7]  # item 1 was shown before the gap's end
     assert outcomes.wanted.tolist() == [True, False, True]
     assert outcomes.signal.tolist() == [0, 0, 1]
@@ -64,7 +66,9 @@ def test_outcomes_hold_liked_and_disliked_items_once_by_their_last_event(make_hi
 
 def test_users_who_are_too_short_or_have_nothing_to_ask_are_dropped(make_histories) -> None:
     long = list(range(26))
-    histories = make_histories([long, long[:25], long, long], [[1] * 26, [1] * 25, [1] * 20 + [0] * 6, [1] * 26])
+    histories = make_histories(
+        [long, long[:25], long, long], [[1] * 26, [1] * 25, [1] * 20 + [0] * 6, [1] * 26]
+    )
     users = np.array([3, 2, 1, 0])
     held = hold_out(histories, users, no_features(histories), LIKED)
     assert held.users.tolist() == [3, 0]
@@ -104,7 +108,8 @@ def test_features_follow_the_kept_users(make_histories) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"shots": ()}, {"shots": (-1,)}, {"shots": (0, 6), "gap": 5}, {"gap": -1}, {"order": "sideways"}]
+    "wrong",
+    [{"shots": ()}, {"shots": (-1,)}, {"shots": (0, 6), "gap": 5}, {"gap": -1}, {"order": "sideways"}],
 )
 def test_rules_that_make_no_sense_are_refused(make_histories, wrong: dict) -> None:
     histories = make_histories([list(range(30))])

@@ -56,6 +56,14 @@ def test_a_batch_of_ragged_users_equals_each_alone(model: MetaModel) -> None:
         torch.testing.assert_close(together, predict(model, support(*user))[0])
 
 
+def test_more_events_than_dimensions_are_solved_in_the_primal_with_equal_result(model: MetaModel) -> None:
+    """A padded batch is wide enough for the primal; the same user alone is solved in the dual."""
+    long, short = np.arange(D + 3), np.arange(D)
+    marks = [np.ones(len(rows), np.int64) for rows in (long, short)]
+    batch = support_only([long, short], marks, np.zeros((2, F), np.float32))
+    torch.testing.assert_close(predict(model, batch)[1], predict(model, support(*short))[0])
+
+
 def test_cold_items_are_scored_by_their_features(model: MetaModel) -> None:
     view = model.view()
     items = model.items
