@@ -61,7 +61,7 @@ class FeatureEncoder:
         """One per output column: ``genres=Comedy``, ``age~31``, ``title:star``, ``image[3]``."""
         return tuple(f"{column}{label}" for column, e in self.encoders.items() for label in e.labels)
 
-    @property
+    @cached_property
     def n_features(self) -> int:
         return len(self.names)
 
@@ -87,17 +87,22 @@ class FeatureEncoder:
             RequestError: a value that is not of its column's kind.
         """
         row = np.zeros(self.n_features, dtype=np.float32)
-        at = 0
-        for column, encoder in self.encoders.items():
-            width = len(encoder.labels)
+        for column, encoder, block in self._blocks:
             value = features.get(column) if features else None
-            if value is not None:
-                try:
-                    row[at : at + width] = encoder.transform([value])[0]
-                except ValueError as error:
-                    raise RequestError(str(error), where=f"feature {column!r}, a {encoder.kind}") from None
-            at += width
+            if value is None:
+                continue
+            try:
+                row[block] = encoder.transform([value])[0]
+            except ValueError as error:
+                raise RequestError(str(error), where=f"feature {column!r}, a {encoder.kind}") from None
         return row
+
+    @cached_property
+    def _blocks(self) -> tuple[tuple[str, Encoder, slice], ...]:
+        """Each column with its encoder and its part of a row."""
+        ends = np.cumsum([len(encoder.labels) for encoder in self.encoders.values()]).tolist()
+        blocks = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+        return tuple((c, e, block) for (c, e), block in zip(self.encoders.items(), blocks, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         return {"columns": {column: encoder_to_json(e) for column, e in self.encoders.items()}}

@@ -112,8 +112,4 @@ def _checked(
     for name in (chosen, *meaning):
         if name not in names:
             raise ConfigError(f"method {name!r} is unknown", fix=f"Known methods: {', '.join(names)}.")
-    if "value" in meaning.values() and signal_value is None:
-        raise ConfigError(
-            "predicted values cannot be compared", fix="Give signal_value, one number a signal."
-        )
     return chosen

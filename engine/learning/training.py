@@ -171,10 +171,13 @@ class Training:
         n, dim = self.model.items.spectral_ND.shape
         noise = draw_noise(self.schedule.dropout, (*seed, step), len(users), self.user_x.shape[1], n, dim)
         noise = rows_of(noise, mine).to(self.device)
-        loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
+        try:
+            loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
+        except torch.linalg.LinAlgError:  # the prior's precision is no longer positive definite
+            raise self._diverged(step, users) from None
         total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
         if not math.isfinite(total):
-            raise self._not_finite(step, users)
+            raise self._diverged(step, users)
         self.optimiser.zero_grad()
         (loss * (_world() / max(pairs, 1.0))).backward()
         self.optimiser.step()
@@ -189,9 +192,9 @@ class Training:
             self.best = copy.deepcopy(self.model.state_dict())
         return quality
 
-    def _not_finite(self, step: int, users: NDArray[np.int64]) -> TrainingError:
+    def _diverged(self, step: int, users: NDArray[np.int64]) -> TrainingError:
         return TrainingError(
-            "the loss is not finite",
+            "training diverged: the loss is not finite",
             where=f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}",
             fix="Lower outer.outer_lr, or look at these users' events and features.",
         )

@@ -1,0 +1,14 @@
+"""Connects to Ray: the cluster this runs in or ``RAY_ADDRESS`` names, else a local one for this process.
+
+Knows nothing of the work done on it.
+"""
+
+from __future__ import annotations
+
+
+def attach() -> None:
+    """Connect, unless this process is connected already. A local Ray ends with the process."""
+    import ray  # takes a second or more: only those who need it wait for it
+
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False)

@@ -1,0 +1,156 @@
+"""The outer loop under Ray Train: every worker runs the same loop on its share of each step's users.
+
+Knows nothing of the model; what is trained is put together in ``engine.learning.setup``.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer, get_device
+from ray.util.queue import Empty, Queue
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from engine.config import Config, to_dict
+from engine.data.dataset import Dataset
+from engine.errors import FirstclickError, TrainingError
+from engine.learning.meta import MetaModel
+from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.training import PassReport, Training
+from jobs.checkpoints import load_state, save_state
+from jobs.cluster import attach
+from jobs.publish import publish
+
+
+def train_distributed(data: Path, out: Path, config: Config, storage: Path, run: str) -> Iterator[PassReport]:
+    """Train on a cluster (or a local one, where none is running), yielding a report a pass.
+
+    The driver holds no model: rank 0 publishes the artifact. A worker that fails is restarted from the
+    last checkpoint, up to three times.
+    """
+    attach()
+    reports = Queue(actor_options={"num_cpus": 0})
+    trainer = build_trainer(data, out, config, storage, run, reports)
+    fit = _Fit(trainer)
+    fit.start()
+    try:
+        while fit.is_alive() or not reports.empty():
+            try:
+                message = reports.get(timeout=0.5)
+            except Empty:
+                continue
+            if isinstance(message, FirstclickError):
+                raise message
+            yield message
+    finally:
+        reports.shutdown()
+    fit.result()
+
+
+def build_trainer(
+    data: Path, out: Path, config: Config, storage: Path, run: str, reports: Queue
+) -> TorchTrainer:
+    """The Ray Train run of one configuration."""
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # report() waits for it
+    return TorchTrainer(
+        train_worker,
+        train_loop_config={
+            "data": str(data.resolve()),
+            "out": str(out.resolve()),
+            "config": to_dict(config),
+            "reports": reports,
+        },
+        scaling_config=ScalingConfig(num_workers=config.train.workers, use_gpu=config.train.use_gpu),
+        run_config=RunConfig(
+            name=run,
+            storage_path=str(storage.resolve()),
+            failure_config=FailureConfig(max_failures=3),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+
+
+def train_worker(args: dict[str, Any]) -> None:
+    """What each worker runs. Errors of ours go to the driver: trying again would meet them again."""
+    try:
+        _train(args)
+    except FirstclickError as error:
+        args["reports"].put(error)
+
+
+def _train(args: dict[str, Any]) -> None:
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    config = Config(**args["config"])
+    experiment = set_up(Dataset.load(Path(args["data"])), config)
+    training = build_training(
+        experiment, build_model(experiment).to(get_device()), _averaged, slice(rank, None, world)
+    )
+    _resume(training)
+    for report in training.run():
+        if rank == 0:
+            args["reports"].put(report)
+        if training.done or report.passes_done % config.train.checkpoint_every == 0:
+            _checkpoint(training, report, rank)
+    if rank == 0:
+        publish(experiment, training.best_model().cpu(), training.best_quality, Path(args["out"]))
+
+
+def _averaged(model: MetaModel) -> nn.Module:
+    """Gradients are averaged over workers. Buffers are the same everywhere: they are not sent."""
+    if ray.train.get_context().get_world_size() == 1:
+        return model
+    return DistributedDataParallel(model, broadcast_buffers=False)
+
+
+def _resume(training: Training) -> None:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            state = load_state(Path(folder))
+        if state is not None:
+            training.load_state_dict(state)
+
+
+def _checkpoint(training: Training, report: PassReport, rank: int) -> None:
+    """All workers report; rank 0 brings the checkpoint. The metrics are sums over all workers already."""
+    metrics = asdict(report)
+    if rank:
+        ray.train.report(metrics)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        save_state(training.state_dict(), Path(folder))
+        ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
+
+
+class _Fit(threading.Thread):
+    """``trainer.fit()`` beside the driver's progress bar."""
+
+    def __init__(self, trainer: TorchTrainer) -> None:
+        super().__init__(daemon=True)
+        self._trainer = trainer
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self._trainer.fit()
+        except Exception as error:
+            self._error = error
+
+    def result(self) -> None:
+        self.join()
+        if self._error is not None:
+            raise TrainingError(
+                f"Ray Train gave up: {self._error}",
+                fix="See Ray's logs; the same command goes on from the last checkpoint.",
+            ) from self._error

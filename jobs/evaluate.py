@@ -1,0 +1,92 @@
+"""Measures an artifact on the users its training never saw, beside tuned baselines.
+
+    python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.artifact import load_artifact
+from engine.config import Config
+from engine.data.dataset import Dataset
+from engine.errors import DataError
+from engine.evaluation.baselines import baselines
+from engine.evaluation.evaluate import evaluate as measure
+from engine.evaluation.model import ModelScorer
+from engine.evaluation.plot import plot
+from engine.evaluation.report import terminal_table
+from engine.evaluation.results import Report
+from engine.learning.meta import MetaModel
+from engine.learning.setup import Experiment, set_up
+from jobs.terminal import console, run_command
+
+
+def evaluate(artifact: Path, data: Path) -> Report:
+    """Every method on the artifact's test users.
+
+    Raises:
+        ArtifactError, DataError: one of the two is wrong, or the artifact was trained on other data, so
+            that nobody knows which users it has not seen.
+    """
+    loaded, dataset = load_artifact(artifact), Dataset.load(data)
+    if loaded.manifest["dataset"]["fingerprint"] != dataset.manifest["fingerprint"]:
+        raise DataError(
+            "the artifact was trained on another data set, so which users it has not seen is unknown",
+            where=f"{artifact} and {data}",
+            fix="Give the data set it was trained on, or pretrain on this one.",
+        )
+    return compare(set_up(dataset, Config(**loaded.manifest["config"])), loaded.model)
+
+
+def compare(experiment: Experiment, model: MetaModel) -> Report:
+    """The model beside the baselines, which are tuned on the validation users."""
+    config, split = experiment.config, experiment.split
+    with console.status("tuning baselines") as status:
+        rivals = baselines(
+            experiment.dataset.histories.take(split.train),
+            len(experiment.item_x),
+            experiment.relevant,
+            experiment.held_out(split.validation).episodes,
+            config.episodes.query_after,
+            experiment.order,
+            on_step=lambda name: status.update(f"tuning {name}"),
+        )
+        status.update("measuring")
+        context = {"order": experiment.order, "seed": config.seed}
+        return measure([ModelScorer(model), *rivals], experiment.held_out(split.test), context=context)
+
+
+def save_reports(reports: Sequence[Report], out: Path) -> Path:
+    """Write ``quality.json``, every user's figures, and ``quality.png``; returns the latter's path."""
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps([report.to_json() for report in reports])
+    (out / "quality.json").write_text(text, encoding="utf-8")
+    return plot(reports, out / "quality.png")
+
+
+def evaluate_command(
+    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
+    data: Annotated[Path, typer.Option(help="Folder of the data set it was trained on.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for quality.json (every user's figure) and quality.png.")
+    ] = None,
+) -> None:
+    """Measure quality by shots on unseen users, beside tuned baselines."""
+    report = evaluate(artifact, data)
+    console.print(terminal_table([report]))
+    if out is not None:
+        console.print(f"plot: {save_reports([report], out)}")
+
+
+def main() -> None:
+    run_command(evaluate_command)
+
+
+if __name__ == "__main__":
+    main()

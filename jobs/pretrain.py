@@ -1,0 +1,105 @@
+"""Meta-learns a prior from a prepared data set and publishes it as an artifact.
+
+    python -m jobs.pretrain --data DATASET --out ARTIFACT [--workers N]
+
+With 0 workers the outer loop runs in this process, with n under Ray Train; the result is the same. A run
+is known by its name: the same command, given again after an interruption, goes on from its last
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from engine.artifact import read_manifest
+from engine.config import Config, load_config, to_dict
+from engine.data.dataset import Dataset
+from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.training import PassReport
+from jobs.checkpoints import load_state, save_state
+from jobs.distributed import train_distributed
+from jobs.publish import publish
+from jobs.terminal import console, run_command, show_passes
+
+
+def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | None = None) -> dict[str, Any]:
+    """Train and publish; returns the artifact's manifest.
+
+    Args:
+        data: folder of a prepared data set; every worker must be able to read it.
+        out: folder of the artifact.
+        config: all options.
+        storage: folder of all runs, for checkpoints.
+        run: name of the run to start or resume. Default: named after data set and configuration.
+
+    Raises:
+        FirstclickError: data, configuration or training is wrong.
+    """
+    dataset = Dataset.load(data)
+    set_up(dataset, config)  # say what is wrong before any worker starts
+    run = run or run_name(dataset, config)
+    console.print(f"run [bold]{run}[/] in {storage}: {describe(dataset)}")
+    if config.train.workers:
+        reports = train_distributed(data, out, config, storage, run)
+    else:
+        reports = train_here(dataset, out, config, storage / run)
+    last = show_passes(reports, config.outer.passes)
+    if last is None:
+        console.print(f"run {run} was complete; give another --run to train anew")
+    return read_manifest(out)
+
+
+def train_here(dataset: Dataset, out: Path, config: Config, folder: Path) -> Iterator[PassReport]:
+    """Train in this process, with checkpoints in ``folder``, and publish at the end."""
+    experiment = set_up(dataset, config)
+    training = build_training(experiment, build_model(experiment))
+    state = load_state(folder)
+    if state is not None:
+        training.load_state_dict(state)
+    for report in training.run():
+        if training.done or report.passes_done % config.train.checkpoint_every == 0:
+            save_state(training.state_dict(), folder)
+        yield report
+    publish(experiment, training.best_model(), training.best_quality, out)
+
+
+def run_name(dataset: Dataset, config: Config) -> str:
+    """A name that changes with the data and the configuration."""
+    identity = json.dumps([dataset.manifest["fingerprint"], to_dict(config)], sort_keys=True)
+    return f"pretrain-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
+
+
+def describe(dataset: Dataset) -> str:
+    histories = dataset.histories
+    return f"{histories.n_users:,} users, {len(dataset.item_ids):,} items, {histories.n_events:,} events"
+
+
+def pretrain_command(
+    data: Annotated[Path, typer.Option(help="Folder of the prepared data set.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
+    config: Annotated[Path | None, typer.Option(help="TOML file of options, e.g. tune_configs/base.toml.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="Override an option: section.key=value. Repeatable.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="0: in this process; n: Ray Train workers.")] = None,
+    storage: Annotated[Path, typer.Option(help="Folder of all runs, for checkpoints.")] = Path("runs"),
+    run: Annotated[str | None, typer.Option(help="Name of the run to start or resume.")] = None,
+) -> None:
+    """Meta-learn a prior over all users and publish it as an artifact."""
+    overrides = [*(set_ or []), *([] if workers is None else [f"train.workers={workers}"])]
+    manifest = pretrain(data, out, load_config(config, overrides), storage, run)
+    console.print(f"artifact [bold]{out}[/], version {manifest['version']}")
+
+
+def main() -> None:
+    run_command(pretrain_command)
+
+
+if __name__ == "__main__":
+    main()

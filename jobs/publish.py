@@ -1,0 +1,109 @@
+"""Turns the best model of a training run into an artifact, with its quality and its card.
+
+Knows nothing of how the run was distributed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from engine.artifact import Artifact, save_artifact
+from engine.config import to_dict
+from engine.errors import DataError
+from engine.evaluation.baselines.knowledge import learn
+from engine.evaluation.baselines.tuning import late_popularity, popularity
+from engine.evaluation.evaluate import evaluate
+from engine.evaluation.model import ModelScorer
+from engine.evaluation.report import markdown_table
+from engine.evaluation.results import Report
+from engine.learning.meta import MetaModel
+from engine.learning.setup import Experiment
+
+METRIC = "ndcg@10"
+
+
+def publish(experiment: Experiment, model: MetaModel, best_quality: float, out: Path) -> dict[str, Any]:
+    """Write the artifact folder ``out`` and return its manifest."""
+    report = test_report(experiment, model)
+    manifest = {
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created_by": f"firstclick {version('firstclick')}",
+        "config": to_dict(experiment.config),
+        "order": experiment.order,
+        "dataset": {key: experiment.dataset.manifest[key] for key in ("fingerprint", "counts")},
+        "users": {name: len(users) for name, users in vars(experiment.split).items()},
+        "quality": {f"validation_{METRIC}": best_quality, "test": report and means(report)},
+    }
+    artifact = Artifact(
+        model,
+        experiment.dataset.items,
+        experiment.dataset.signals,
+        experiment.item_encoder,
+        experiment.user_encoder,
+        manifest,
+        card(manifest, report),
+    )
+    return save_artifact(artifact, out)
+
+
+def test_report(experiment: Experiment, model: MetaModel) -> Report | None:
+    """The model beside popularity on the test users; None where there are none to judge by."""
+    try:
+        held = experiment.held_out(experiment.split.test)
+    except DataError:
+        return None
+    train = experiment.dataset.histories.take(experiment.split.train)
+    gap, shots = experiment.config.episodes.query_after, max(held.episodes)
+    knowledge = learn(train, len(experiment.item_x), experiment.relevant, gap, experiment.order, shots)
+    return evaluate([ModelScorer(model), popularity(knowledge), late_popularity(knowledge)], held)
+
+
+def means(report: Report) -> dict[str, dict[str, float]]:
+    """The report's main figure by method and shots."""
+    return {
+        method: {str(shots): round(report.mean(method, METRIC, shots).mean, 4) for shots in report.shots}
+        for method in report.methods
+    }
+
+
+def card(manifest: Mapping[str, Any], report: Report | None) -> str:
+    """The model card: what it was trained on, how good it is, how it was made."""
+    counts, users = manifest["dataset"]["counts"], manifest["users"]
+    config = "\n".join(
+        f"| {section}.{key} | {value} |"
+        for section, values in manifest["config"].items()
+        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
+    ).replace(". |", " |")
+    quality = (
+        "No test users were set aside."
+        if report is None
+        else f"nDCG@10 of {report.n_users} users that training never saw, by the number of their events that "
+        f"the model was shown:\n\n{markdown_table([report])}"
+    )
+    return f"""# Model card
+
+A firstclick prior, made {manifest["created_at"]} by {manifest["created_by"]}.
+
+## Data
+
+{counts["users"]:,} users, {counts["items"]:,} items ({counts["items_without_events"]:,} without events), \
+{counts["events"]:,} events; fingerprint `{manifest["dataset"]["fingerprint"][:16]}`.
+Users: {users["train"]:,} trained on, {users["validation"]:,} to decide when to stop, {users["test"]:,} to test.
+No user is stored in the weights: a person's posterior is computed from the events of the request.
+
+## Quality
+
+{quality}
+
+## Configuration
+
+| key | value |
+|---|---|
+{config}
+
+Order of events: {manifest["order"]}.
+"""

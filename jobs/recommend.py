@@ -1,0 +1,85 @@
+"""Recommends to one person at the terminal, from an artifact on disk.
+
+    firstclick recommend --artifact ARTIFACT --event 50=5 --event 181=4 --explain
+
+Starts nothing; knows nothing of Ray.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from engine import ConfigError, Recommender
+from engine.ranking.slate import Because, Slate
+from jobs.terminal import console
+
+
+def recommend_command(
+    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
+    event: Annotated[
+        list[str] | None,
+        typer.Option("--event", help="ITEM, ITEM=VALUE or ITEM=EVENT; repeat, oldest first."),
+    ] = None,
+    user: Annotated[
+        list[str] | None, typer.Option("--user", help="FEATURE=VALUE of the person. Repeatable.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which events put each item there.")] = False,
+) -> None:
+    """Recommend to a person with these events."""
+    recommender = Recommender.load(artifact)
+    features = dict(_pair(text, "--user") for text in user or [])
+    slate = recommender.recommend(
+        [read_event(text) for text in event or []], features or None, k=k, explain=explain
+    )
+    titles = dict(zip(recommender.item_ids, recommender.titles or recommender.item_ids, strict=True))
+    console.print(slate_table(slate, titles))
+    for ignored in slate.ignored:
+        console.print(f"ignored {escape(ignored.item_id)}: {ignored.reason}")
+
+
+def read_event(text: str) -> dict[str, object]:
+    """``ITEM``, ``ITEM=4`` or ``ITEM=LIKE``. The last ``=`` counts, so that ids may hold one."""
+    item_id, separator, what = text.rpartition("=")
+    if not separator:
+        return {"item_id": text}
+    try:
+        return {"item_id": item_id, "value": float(what)}
+    except ValueError:
+        return {"item_id": item_id, "event": what}
+
+
+def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
+    """The slate for people."""
+    table = Table(title=f"after {slate.shots} event{'' if slate.shots == 1 else 's'}")
+    table.add_column("#", justify="right")
+    table.add_column("item")
+    table.add_column("")
+    table.add_column("score", justify="right")
+    explained = any(item.because for item in slate)
+    if explained:
+        table.add_column("because (without it: score, rank)")
+    for rank, item in enumerate(slate, start=1):
+        row = [str(rank), escape(item.item_id), escape(titles[item.item_id]), f"{item.score:.3f}"]
+        table.add_row(*row, *(["\n".join(_reason(b, titles) for b in item.because)] if explained else []))
+    return table
+
+
+def _reason(because: Because, titles: dict[str, str]) -> str:
+    return f"{escape(titles[because.item_id])} ({-because.score_change:+.3f}, {because.rank_without})"
+
+
+def _pair(text: str, option: str) -> tuple[str, object]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ConfigError(f"'{text}' is not FEATURE=VALUE", where=option)
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value

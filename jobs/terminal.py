@@ -1,0 +1,59 @@
+"""What all commands share at the terminal: the console, progress of a training run, and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage. Knows nothing of what the commands do.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from engine.errors import ConfigError, FirstclickError
+from engine.learning.training import PassReport
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def run_app(app: Callable[[], Any]) -> None:
+    """Run a typer app and leave with its exit code; errors of ours are one message, no traceback."""
+    try:
+        app()
+    except FirstclickError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except KeyboardInterrupt:
+        errors.print("stopped")
+        sys.exit(130)
+
+
+def run_command(command: Callable[..., Any]) -> None:
+    """Run one command as a program: ``python -m jobs.NAME``."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    run_app(app)
+
+
+def show_passes(reports: Iterable[PassReport], passes: int) -> PassReport | None:
+    """Draw a training run while it happens; returns its last report."""
+    last = None
+    columns = (
+        BarColumn(bar_width=16),
+        TextColumn("pass {task.completed}/{task.total} {task.description}"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("at most"),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("starting", total=passes)
+        for last in reports:
+            text = f"loss {last.loss:.3f} nDCG@10 {last.quality:.4f}, best {last.best_quality:.4f}"
+            progress.update(bar, completed=last.passes_done, description=text)
+            if not console.is_terminal:
+                console.print(f"pass {last.passes_done}/{passes} {text}, {last.seconds:.1f} s")
+    return last

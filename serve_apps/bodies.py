@@ -1,0 +1,86 @@
+"""Reads request bodies: at most so many bytes, JSON by the letter, read once.
+
+Knows nothing of what the JSON means. The limit holds for the announced length and for what really arrives,
+so that a chunked body cannot get around it. JSON is parsed by pydantic's own parser, which refuses NaN,
+infinity, text that is not UTF-8, and nesting deep enough to exhaust the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_apps.problems import ProblemResponse
+
+LIMIT_BYTES = 1 << 20
+
+
+class BodyLimit:
+    """ASGI layer that answers 413 to bodies over ``limit_bytes`` and hands smaller ones on in one piece."""
+
+    def __init__(self, app: ASGIApp, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._app, self._limit_bytes = app, limit_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        announced = Headers(scope=scope).get("content-length", "0")
+        if announced.isdecimal() and int(announced[:20]) > self._limit_bytes:
+            return await self._refuse(scope, receive, send)
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._limit_bytes:
+                return await self._refuse(scope, receive, send)
+            if not message.get("more_body", False):
+                break
+        return await self._app(scope, _replay(bytes(body), receive), send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        detail = f"The body is larger than {self._limit_bytes} bytes. Send fewer events or candidates."
+        await ProblemResponse(413, detail)(scope, receive, send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives ``body`` first and then whatever still comes (a disconnect)."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replay
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise HTTPException(400, f"The body is not valid JSON: {error}.") from None
+
+
+class StrictJsonRoute(APIRoute):
+    """A route whose body must be declared as JSON (else 415) and be valid JSON in UTF-8 (else 400)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            if self.body_field is not None:
+                kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+                if kind != "application/json":
+                    raise HTTPException(415, "Send JSON with the header Content-Type: application/json.")
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict

@@ -1,0 +1,152 @@
+"""Starts the application on this machine and stops it again; what ``firstclick serve`` and the demo use.
+
+Knows nothing of the HTTP paths. On a cluster use ``serve deploy`` with ``config.yaml`` instead, which
+updates a running application without a pause.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+from ray import serve
+from ray.serve.schema import LoggingConfig
+
+from engine import Recommender
+from engine.errors import ConfigError, FirstclickError
+from serve_apps.app import AppArgs, Loader, bind_app, find_artifact
+
+APP_NAME = "firstclick"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host
+        return f"http://{host}:{self.port}"
+
+
+@contextmanager
+def serving(
+    artifact: str | Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    num_replicas: int = 1,
+    quiet: bool = True,
+    loader: Loader = Recommender.load,
+) -> Iterator[Server]:
+    """Serve ``artifact`` while the ``with`` block runs; the block starts when requests are answered.
+
+    Uses the Ray cluster this process is connected to or RAY_ADDRESS names, else starts one here and stops
+    it at the end. Serve's own proxy is used, unless RAY_SERVE_ENABLE_HA_PROXY=1 is set before Python starts.
+
+    Args:
+        artifact: folder of the artifact. It is loaded here once first, so that a broken one is reported
+            as what it is and not as a failed deployment.
+        quiet: keep Ray's messages to errors and Serve's to warnings.
+
+    Raises:
+        ArtifactError: the artifact is missing or broken.
+        ConfigError: the port is taken, or Serve already runs on this cluster.
+        FirstclickError: the replicas did not start.
+    """
+    # No CPU is set aside: on a machine whose CPUs are all taken Serve would wait without an end.
+    args = AppArgs.parse({"artifact": find_artifact(artifact), "num_replicas": num_replicas, "num_cpus": 0})
+    loader(args.artifact)
+    _check_port_free(host, port)
+    with _ray(quiet), _serve(host, port, quiet):
+        _deploy(args, loader)
+        yield Server(host, port)
+
+
+def _deploy(args: AppArgs, loader: Loader) -> None:
+    try:
+        serve.run(bind_app(args, loader), name=APP_NAME, route_prefix="/")
+    except RuntimeError as error:
+        reports = serve.status().applications[APP_NAME].deployments.values()
+        reason = " ".join(report.message.strip().rpartition("\n")[2] for report in reports)
+        raise FirstclickError(
+            f"the server did not start: {reason or error}",
+            where=args.artifact,
+            fix="Ray's logs, by default under /tmp/ray/session_latest/logs/serve, have the details.",
+        ) from error
+
+
+def _check_port_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}",
+                where="--port",
+                fix="Stop what uses the port, or choose another one.",
+            ) from None
+
+
+@contextmanager
+def _ray(quiet: bool) -> Iterator[None]:
+    """A Ray cluster: the one there is, else a local one for as long as the block runs."""
+    if ray.is_initialized():
+        yield
+        return
+    # Without this, replicas run at nice 15 and starve beside whatever else runs here.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    ray.init(
+        None if "RAY_ADDRESS" in os.environ else "local",
+        include_dashboard=False,
+        log_to_driver=not quiet,
+        logging_level=logging.ERROR if quiet else logging.INFO,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _serve(host: str, port: int, quiet: bool) -> Iterator[None]:
+    """Serve with our HTTP options; they cannot be changed on a Serve that is already running."""
+    if serve.status().proxies:
+        raise ConfigError(
+            "Ray Serve already runs on this cluster",
+            where="firstclick serve",
+            fix="Deploy to it with 'serve deploy serve_apps/config.yaml', or stop it with 'serve shutdown'.",
+        )
+    with _serve_log_level(logging.WARNING if quiet else logging.INFO):
+        serve.start(
+            http_options={"host": host, "port": port, "request_timeout_s": 30},
+            logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False) if quiet else None,
+        )
+        try:
+            yield
+        finally:
+            # Ray reports the controller's end, which is what we ask for, as a failed task on this stream.
+            with redirect_stdout(io.StringIO()) if quiet else nullcontext():
+                serve.shutdown()
+
+
+@contextmanager
+def _serve_log_level(level: int) -> Iterator[None]:
+    log = logging.getLogger("ray.serve")
+    before = log.level
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -1,0 +1,119 @@
+"""Pretraining as a job: in this process, under Ray Train, interrupted and resumed."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from engine import DataError, Recommender, TrainingError
+from engine.artifact import load_artifact
+from engine.config import Config, load_config
+from engine.data.dataset import Dataset
+from jobs.prepare import prepare
+from jobs.pretrain import pretrain, train_here
+from tests.small import SMALL
+
+
+def config(*overrides: str) -> Config:
+    return load_config(None, [*SMALL, "outer.passes=4", "train.checkpoint_every=1", *overrides])
+
+
+def weights(artifact: Path) -> dict[str, torch.Tensor]:
+    return load_artifact(artifact).model.state_dict()
+
+
+def assert_close(ours: Path, theirs: Path, tolerance: float) -> None:
+    expected = weights(theirs)
+    for name, tensor in weights(ours).items():
+        torch.testing.assert_close(
+            tensor, expected[name], rtol=tolerance, atol=tolerance, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    pretrain(checkerboard_data, folder / "artifact", config(), folder / "runs")
+    return folder / "artifact"
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(
+    checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    interrupted = train_here(Dataset.load(checkerboard_data), tmp_path / "a", config(), tmp_path / "runs" / "r")
+    assert [report.passes_done for report in islice(interrupted, 2)] == [1, 2]
+    del interrupted
+    assert not (tmp_path / "a").exists()
+    pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", "r")
+    assert_close(tmp_path / "a", undisturbed, 0.0)
+
+
+def test_a_complete_run_is_published_again(checkerboard_data: Path, tmp_path: Path) -> None:
+    once = pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=1"), tmp_path / "runs")
+    again = pretrain(checkerboard_data, tmp_path / "b", config("outer.passes=1"), tmp_path / "runs")
+    assert once["version"] == again["version"]
+
+
+def test_a_broken_checkpoint_is_named(checkerboard_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "r").mkdir(parents=True)
+    (tmp_path / "runs" / "r" / "training.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(TrainingError, match=r"checkpoint cannot be read.*training\.pt"):
+        pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", "r")
+
+
+def test_too_few_users(tmp_path: Path) -> None:
+    events = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"]})
+    prepare(interactions=events, out=tmp_path / "data")
+    with pytest.raises(DataError, match="2 users are too few"):
+        pretrain(tmp_path / "data", tmp_path / "a", config(), tmp_path / "runs")
+
+
+def test_nothing_counts_as_wanted(checkerboard_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="relevant"):
+        pretrain(checkerboard_data, tmp_path / "a", config("signals.relevant_min=9"), tmp_path / "runs")
+
+
+@pytest.mark.ray
+def test_two_workers_publish_what_one_process_does(
+    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    pretrain(checkerboard_data, tmp_path / "a", config("train.workers=2"), tmp_path / "runs")
+    assert_close(tmp_path / "a", undisturbed, 1e-3)
+    scores = Recommender.load(tmp_path / "a").score([{"item_id": "i2", "value": 5}])
+    expected = Recommender.load(undisturbed).score([{"item_id": "i2", "value": 5}])
+    assert scores == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.ray
+def test_a_run_under_ray_train_is_resumed_by_its_name(
+    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """The first run ends after two passes; the second, of the same name, goes on to the fourth."""
+    runs = tmp_path / "runs"
+    one = ("train.workers=1",)
+    pretrain(checkerboard_data, tmp_path / "a", config(*one, "outer.passes=2"), runs, "r")
+    pretrain(checkerboard_data, tmp_path / "a", config(*one), runs, "r")
+    assert_close(tmp_path / "a", undisturbed, 0.0)
+
+
+@pytest.mark.ray
+def test_an_error_of_ours_in_a_worker_reaches_the_caller(
+    ray_cluster: None, checkerboard_data: Path, tmp_path: Path
+) -> None:
+    wild = config("train.workers=1", "outer.outer_lr=1e30")
+    with pytest.raises(TrainingError, match="the loss is not finite"):
+        pretrain(checkerboard_data, tmp_path / "a", wild, tmp_path / "runs")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.ray
+def test_two_workers_without_any_features(ray_cluster: None, tmp_path: Path) -> None:
+    """Empty parameters (no item or user features) must not stop gradients from being averaged."""
+    rows = [(f"u{u}", f"i{(u % 2) + 2 * ((u + n) % 9)}") for u in range(40) for n in range(6)]
+    prepare(interactions=pd.DataFrame(rows, columns=["user_id", "item_id"]), out=tmp_path / "data")
+    manifest = pretrain(tmp_path / "data", tmp_path / "a", config("train.workers=2"), tmp_path / "runs")
+    assert manifest["users"]["train"] == 28

@@ -1,0 +1,173 @@
+"""A recommender small enough to check by hand, a small real one, and a client that needs no server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from fastapi import FastAPI
+
+from engine.artifact import Artifact, save_artifact
+from engine.data.features import FeatureEncoder
+from engine.data.signals import build_signals
+from engine.errors import RequestError
+from engine.learning.evidence import Evidence
+from engine.learning.items import ItemRepresentation
+from engine.learning.meta import MetaModel
+from engine.learning.prior import UserPrior
+from serve_apps.ingress import create_app
+from serve_apps.served_model import ServedModel
+
+
+class CountingRecommender:
+    """Scores an item by the number of events one row above it in the catalogue, plus a share for being early.
+
+    Why so: the slate for given events can be told by counting on one's fingers, depends on every event (so a
+    test sees whether events arrive), has no ties, and leaving out one event changes one item's score by
+    exactly the event's value, which is what the reasons must say.
+    """
+
+    item_ids = ["1", "2", "3", "4", "5", "six"]  # noqa: RUF012 - as in the recommender it stands for
+    titles = [  # noqa: RUF012
+        "Toy Story (1995)",
+        "Star Wars (1977)",
+        "Amélie (2001)",
+        "Men in Black: Star (1997)",
+        "Rockstar (2001)",
+        "",
+    ]
+    manifest = {"version": "1", "quality": {"ndcg@10": 0.4, "auc": float("nan")}}  # noqa: RUF012
+    version = "abc123"
+
+    def recommend(
+        self,
+        events: Sequence[Mapping[str, Any]],
+        user: Mapping[str, Any] | None = None,
+        k: int = 10,
+        exclude_seen: bool = True,
+        explain: bool = False,
+        candidates: Sequence[str] | None = None,
+    ) -> SimpleNamespace:
+        if any(event.get("event") == "UNKNOWN" for event in events):
+            raise RequestError("unknown event 'UNKNOWN'", where="events[0].event", fix="Known: VIEW, LIKE.")
+        if user and user.get("fail"):
+            raise ZeroDivisionError("a secret of the engine")
+        known = [e for e in events if e["item_id"] in self.item_ids]
+        seen = {e["item_id"] for e in known}
+        wanted = [
+            i
+            for i in self.item_ids
+            if (candidates is None or i in candidates) and not (exclude_seen and i in seen)
+        ]
+        scores = {i: self._score(i, known) for i in wanted}
+        best = sorted(wanted, key=lambda i: -scores[i])[:k]
+        return SimpleNamespace(
+            items=tuple(
+                SimpleNamespace(
+                    item_id=i, score=scores[i], because=self._because(i, known, wanted) if explain else ()
+                )
+                for i in best
+            ),
+            shots=len(known),
+            ignored=tuple(
+                SimpleNamespace(item_id=e["item_id"], reason="unknown item")
+                for e in events
+                if e["item_id"] not in self.item_ids
+            ),
+        )
+
+    def _score(self, item_id: str, events: Sequence[Mapping[str, Any]]) -> float:
+        row = self.item_ids.index(item_id)
+        above = self.item_ids[row - 1] if row else None
+        return sum(e.get("value", 1.0) for e in events if e["item_id"] == above) + (6 - row) / 100
+
+    def _because(
+        self, item_id: str, events: Sequence[Mapping[str, Any]], wanted: Sequence[str]
+    ) -> tuple[Any, ...]:
+        reasons = []
+        for left_out, event in enumerate(events):
+            rest = [e for at, e in enumerate(events) if at != left_out]
+            score = self._score(item_id, rest)
+            change = self._score(item_id, events) - score
+            rank = 1 + sum(self._score(other, rest) > score for other in wanted)
+            if change:
+                reasons.append(
+                    SimpleNamespace(item_id=event["item_id"], score_change=change, rank_without=rank)
+                )
+        return tuple(reasons)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Calls an ASGI application in this process, one event loop a call."""
+
+    app: FastAPI
+
+    def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    def recommend(self, **body: Any) -> httpx.Response:
+        return self("POST", "/v1/recommend", json=body)
+
+
+@pytest.fixture
+def recommender() -> CountingRecommender:
+    return CountingRecommender()
+
+
+@pytest.fixture
+def client(recommender: CountingRecommender) -> Client:
+    model = ServedModel(recommender)
+    return Client(create_app(lambda: model))
+
+
+@pytest.fixture
+def client_without_model() -> Client:
+    return Client(create_app(lambda: None))
+
+
+@pytest.fixture(scope="session")
+def real_artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An artifact of 40 films as training would leave it, except that its weights are drawn, not learned."""
+    n_items, dim = 40, 8
+    draw = torch.Generator().manual_seed(5)
+    items = pa.table(
+        {
+            "item_id": [str(100 + row) for row in range(n_items)],
+            "title": [f"Film {row}" for row in range(n_items)],
+            "genre": ["comedy" if row % 2 else "drama" for row in range(n_items)],
+        }
+    )
+    users = pa.table({"user_id": ["a", "b", "c"], "age": [20.0, 35.0, 50.0]})
+    signals = build_signals("rating", np.arange(1.0, 6.0), np.full(5, 10), ["LIKE"])
+    item_encoder = FeatureEncoder.fit(items, {"genre": "category"})
+    user_encoder = FeatureEncoder.fit(users, {"age": "number"})
+    prior = UserPrior(dim, user_encoder.n_features, precision=2.0, unseen=5.0)
+    torch.nn.init.normal_(prior.from_features_FD, generator=draw)
+    model = MetaModel(
+        ItemRepresentation(
+            torch.randn(n_items, dim, generator=draw),
+            torch.randn(n_items, generator=draw),
+            torch.ones(n_items, dtype=torch.bool),
+            torch.from_numpy(item_encoder.transform(items)),
+        ),
+        prior,
+        Evidence(torch.linspace(-1, 1, len(signals)), precision=1.0),
+        scale=1.0,
+    )
+    folder = tmp_path_factory.mktemp("served") / "artifact"
+    save_artifact(Artifact(model, items, signals, item_encoder, user_encoder, {"quality": {}}), folder)
+    return str(folder)

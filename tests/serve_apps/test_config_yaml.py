@@ -1,0 +1,94 @@
+"""The shipped Serve config: right by Ray's schema, and no key in it that Ray would silently ignore."""
+
+from __future__ import annotations
+
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from ray.serve.schema import ServeDeploySchema
+
+import serve_apps.app
+from serve_apps.app import DEPLOYMENT, AppArgs
+
+CONFIG = Path(__file__).parents[2] / "serve_apps" / "config.yaml"
+
+
+@pytest.fixture
+def config() -> dict[str, Any]:
+    return yaml.safe_load(CONFIG.read_text())
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models a field's type mentions: ``Optional[Union[Dict, AutoscalingConfig]]`` -> that config."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    inner = (
+        typing.get_args(annotation) if not isinstance(annotation, types.GenericAlias) else annotation.__args__
+    )
+    return [model for part in inner for model in _models_in(part)]
+
+
+def unknown_keys(value: Any, models: list[type[BaseModel]], path: str = "") -> list[str]:
+    """Paths of keys that none of ``models`` has a field for; free-form dictionaries are not looked into."""
+    if isinstance(value, list):
+        return [p for at, part in enumerate(value) for p in unknown_keys(part, models, f"{path}[{at}]")]
+    if not isinstance(value, dict) or not models:
+        return []
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    unknown = [f"{path}.{key}" for key in value if key not in fields]
+    for key in value.keys() & fields.keys():
+        unknown += unknown_keys(value[key], _models_in(fields[key].annotation), f"{path}.{key}")
+    return unknown
+
+
+def test_it_passes_rays_schema(config) -> None:
+    schema = ServeDeploySchema.model_validate(config)
+    assert schema.applications[0].import_path == "serve_apps.app:build_app"
+
+
+def test_no_key_is_unknown_to_ray(config) -> None:
+    assert unknown_keys(config, [ServeDeploySchema]) == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        (),
+        ("http_options",),
+        ("logging_config",),
+        ("applications", 0),
+        ("applications", 0, "deployments", 0),
+        ("applications", 0, "deployments", 0, "autoscaling_config"),
+        ("applications", 0, "deployments", 0, "backpressure_config"),
+        ("applications", 0, "deployments", 0, "ray_actor_options"),
+    ],
+)
+def test_a_typo_at_any_level_is_noticed(config, place: tuple[str | int, ...]) -> None:
+    target: Any = config
+    for step in place:
+        target = target[step]
+    target["max_replicsa"] = 3
+    (path,) = unknown_keys(config, [ServeDeploySchema])
+    assert path.endswith(".max_replicsa")
+
+
+def test_it_fits_the_application(config) -> None:
+    (application,) = config["applications"]
+    module, _, builder = application["import_path"].partition(":")
+    assert module == serve_apps.app.__name__
+    assert callable(getattr(serve_apps.app, builder))
+    assert AppArgs.parse(application["args"]).artifact
+    assert [deployment["name"] for deployment in application["deployments"]] == [DEPLOYMENT]
+
+
+def test_scaling_is_set_and_a_proxy_gives_up_after_the_replicas_grace(config) -> None:
+    (deployment,) = config["applications"][0]["deployments"]
+    scaling = deployment["autoscaling_config"]
+    assert scaling["min_replicas"] < scaling["max_replicas"]
+    assert scaling["target_ongoing_requests"] < deployment["max_ongoing_requests"]
+    assert deployment["graceful_shutdown_timeout_s"] > config["http_options"]["request_timeout_s"]

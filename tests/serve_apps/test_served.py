@@ -1,0 +1,145 @@
+"""The real application on Ray Serve's default proxy, called over HTTP."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from ray import serve
+
+from engine import Recommender
+from engine.errors import ArtifactError, ConfigError, FirstclickError
+from serve_apps.local import Server, serving
+from serve_apps.schemas import RecommendRequest
+from serve_apps.served_model import ServedModel
+
+pytestmark = pytest.mark.ray
+
+REQUEST = {
+    "events": [
+        {"item_id": 103, "value": 5, "timestamp": 1_700_000_000},
+        {"item_id": "117", "value": 1, "timestamp": 1_700_000_100.5},
+        {"item_id": "999", "event": "LIKE"},
+        {"item_id": "121", "event": "LIKE"},
+    ],
+    "user": {"age": 31},
+    "k": 7,
+    "explain": True,
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(ray_cluster: Any, real_artifact: str) -> Iterator[Server]:
+    with serving(real_artifact, port=free_port()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+def test_a_replica_that_cannot_start_is_reported_with_its_own_words(
+    ray_cluster: Any, real_artifact: str
+) -> None:
+    """Comes first: Serve must not be running yet. The loader fails in every process but this one."""
+    here = os.getpid()
+
+    def loader(folder: str) -> Recommender:
+        if os.getpid() != here:
+            raise OSError("the disk is on fire")
+        return Recommender.load(folder)
+
+    failing = serving(real_artifact, port=free_port(), loader=loader)
+    with pytest.raises(FirstclickError, match=r"did not start: .*the disk is on fire"), failing:
+        pytest.fail("served without a model")
+
+
+def test_served_answer_equals_the_in_process_answer(http: httpx.Client, real_artifact: str) -> None:
+    answer = http.post("/v1/recommend", json=REQUEST)
+    assert answer.status_code == 200
+    model = ServedModel(Recommender.load(real_artifact))
+    here = model.recommend(RecommendRequest.model_validate(REQUEST)).model_dump(
+        mode="json", exclude_none=True
+    )
+    served = answer.json()
+    del here["latency_ms"], served["latency_ms"]
+    assert served == here
+    assert served["ignored_events"][0]["item_id"] == "999"
+    assert all(len(item["because"]) > 0 for item in served["items"])
+
+
+def test_items_model_and_status(http: httpx.Client, real_artifact: str) -> None:
+    version = Recommender.load(real_artifact).version
+    assert http.get("/readyz").json() == {"status": "ready", "model_version": version}
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/v1/model").json()["n_items"] == 40
+    found = http.get("/v1/items", params={"query": "film 3", "limit": 2}).json()["items"]
+    assert found == [{"item_id": "103", "title": "Film 3"}, {"item_id": "130", "title": "Film 30"}]
+    assert http.get("/openapi.json").json()["info"]["title"] == "firstclick"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "says"),
+    [
+        ("POST", "/v1/recommend", b'{"k": 0}', 422, "#/k"),
+        ("POST", "/v1/recommend", b'{"k": "ten"}', 422, "#/k"),
+        ("POST", "/v1/recommend", b'{"kay": 5}', 422, "#/kay"),
+        ("POST", "/v1/recommend", b'{"events": [{"item_id": "103", "value": 99}]}', 422, "99"),
+        ("POST", "/v1/recommend", b'{"events": [{"item_id": "103", "event": "SNEEZE"}]}', 422, "SNEEZE"),
+        ("POST", "/v1/recommend", b'{"k": ', 400, "not valid JSON"),
+        ("POST", "/v1/recommend", b'{"k": "\xff"}', 400, "not valid JSON"),
+        ("POST", "/v1/recommend", b"[" * 100_000, 400, "not valid JSON"),
+        ("POST", "/v1/recommend", b" " * (10 << 20), 413, "1048576 bytes"),
+        ("GET", "/v1/items?limit=0", b"", 422, "limit"),
+        ("GET", "/v1/nothing", b"", 404, "/v1/nothing"),
+        ("DELETE", "/v1/recommend", b"", 405, "DELETE"),
+    ],
+    ids=lambda value: repr(value[:30]) if isinstance(value, bytes) else None,
+)
+def test_bad_input_is_one_clear_problem(
+    http: httpx.Client, method: str, path: str, body: bytes, status: int, says: str
+) -> None:
+    answer = http.request(method, path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    assert says in answer.json()["detail"]
+
+
+def test_a_chunked_body_over_the_limit_is_refused(http: httpx.Client) -> None:
+    pieces = (b" " * 65536 for _ in range(160))
+    answer = http.post("/v1/recommend", content=pieces, headers={"content-type": "application/json"})
+    assert answer.status_code == 413
+
+
+def test_a_second_server_is_refused_and_the_first_goes_on(server: Server, real_artifact: str) -> None:
+    taken = f"cannot listen on 127.0.0.1:{server.port}"
+    with pytest.raises(ConfigError, match=taken), serving(real_artifact, port=server.port):
+        pytest.fail("two servers on one port")
+    running = "already runs on this cluster"
+    with pytest.raises(ConfigError, match=running), serving(real_artifact, port=free_port()):
+        pytest.fail("two Serve instances on one cluster")
+    assert serve.status().applications["firstclick"].status == "RUNNING"
+
+
+def test_a_broken_artifact_is_refused_before_anything_starts(real_artifact: str, tmp_path: Path) -> None:
+    broken = tmp_path / "artifact"
+    broken.mkdir()
+    for file in Path(real_artifact).iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    (broken / "weights.safetensors").write_bytes(b"not weights")
+    with pytest.raises(ArtifactError, match=r"weights\.safetensors"), serving(str(broken), port=free_port()):
+        pytest.fail("served a broken artifact")
