@@ -1,4 +1,11 @@
-"""The recommender of firstclick. Knows nothing of Ray, HTTP or where files are kept."""
+"""The recommender of firstclick. Knows nothing of Ray, HTTP or where files are kept.
+
+``Recommender`` is imported on first use: it brings torch, which preparing data does without.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import (
     ArtifactError,
@@ -8,7 +15,9 @@ from engine.errors import (
     RequestError,
     TrainingError,
 )
-from engine.recommender import Recommender
+
+if TYPE_CHECKING:
+    from engine.recommender import Recommender
 
 __all__ = [
     "ArtifactError",
@@ -19,3 +28,11 @@ __all__ = [
     "RequestError",
     "TrainingError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Recommender":
+        from engine.recommender import Recommender
+
+        return Recommender
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import spotrf, spotri
 
 from engine.data.episodes import Episodes
 from engine.evaluation.baselines.knowledge import Events, Knowledge
@@ -72,7 +73,17 @@ def fit_ease(
     """
     regular = knowledge.gram(learn_from).copy()
     regular[np.diag_indices_from(regular)] += np.float32(penalty)
-    precision = np.linalg.inv(regular)
+    precision = _inverse(regular)
     weight_CC = np.asarray(-precision / precision.diagonal(), np.float32)
     np.fill_diagonal(weight_CC, 0)
     return ItemItem(knowledge, weight_CC)
+
+
+def _inverse(positive_CC: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inverse of a symmetric positive definite matrix by Cholesky: half the time of the general one."""
+    factor, failed = spotrf(positive_CC)
+    if failed:
+        raise np.linalg.LinAlgError("the matrix is not positive definite")
+    upper, _ = spotri(factor)
+    upper = np.triu(upper)
+    return np.asarray(upper + np.triu(upper, 1).T, np.float32)

@@ -1,0 +1,146 @@
+"""The command line as written in the contract: commands, exit codes, and one clear line for each error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engine.data.sources import checkerboard
+from jobs import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def firstclick(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs a command in an empty folder; returns exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["firstclick", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return code, out, " ".join(err.split())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkerboard as files: parquet and CSV."""
+    folder = tmp_path_factory.mktemp("files")
+    tables = checkerboard()
+    tables.interactions.to_parquet(folder / "events.parquet")
+    tables.items.to_csv(folder / "items.csv", index=False)
+    tables.users.to_parquet(folder / "users.parquet")
+    return folder
+
+
+SMALL_RUN = ("--set", "items.dim=8", "--set", "outer.passes=3", "--set", "evaluation.shots=[0,1,5]")
+
+
+def test_from_files_to_recommendations(firstclick: Run, files: Path, tmp_path: Path) -> None:
+    tables = ("--interactions", files / "events.parquet", "--items", files / "items.csv")
+    code, out, _ = firstclick("prepare", *tables, "--users", files / "users.parquet", "--out", "data")
+    assert code == 0
+    assert "2,400" in out
+    code, out, _ = firstclick("pretrain", "--data", "data", *SMALL_RUN, "--out", "artifact")
+    assert (code, "pass 3/3" in out) == (0, True)
+    code, out, _ = firstclick("evaluate", "--artifact", "artifact", "--data", "data", "--out", "quality")
+    assert code == 0
+    assert all(name in out for name in ("firstclick", "popularity", "item-kNN", "EASE", "iALS"))
+    assert (tmp_path / "quality" / "quality.png").read_bytes().startswith(b"\x89PNG")
+    assert len(json.loads((tmp_path / "quality" / "quality.json").read_text())) == 1
+    code, out, _ = firstclick(
+        "recommend", "--artifact", "artifact", "--event", "i2=5", "--event", "i4=5", "-k", 3, "--explain"
+    )
+    assert code == 0
+    assert "because" in out
+
+
+def test_recommend_reports_what_it_ignored(firstclick: Run, checkerboard_artifact: Path) -> None:
+    code, out, _ = firstclick("recommend", "--artifact", checkerboard_artifact, "--event", "nowhere=5")
+    assert (code, "ignored nowhere: not in the catalogue" in out) == (0, True)
+
+
+def test_events_are_read_with_value_name_or_alone() -> None:
+    from jobs.recommend import read_event
+
+    assert read_event("a") == {"item_id": "a"}
+    assert read_event("a=4.5") == {"item_id": "a", "value": 4.5}
+    assert read_event("a=LIKE") == {"item_id": "a", "event": "LIKE"}
+    assert read_event("a=b=LIKE") == {"item_id": "a=b", "event": "LIKE"}
+
+
+def test_version_and_help(firstclick: Run) -> None:
+    assert firstclick("--version")[:2] == (0, "firstclick 0.1.0\n")
+    for command in ("demo", "prepare", "pretrain", "evaluate", "serve", "recommend"):
+        code, out, _ = firstclick(command, "--help")
+        assert (code, "Usage" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("pretrain", "--data", "nowhere", "--out", "a"), 1, "no such data set (nowhere)"),
+        (("pretrain", "--data", "d", "--out", "a", "--set", "items.dmi=3"), 2, "Did you mean items.dim"),
+        (("pretrain", "--data", "d", "--out", "a", "--config", "c.toml"), 2, "cannot read the configuration"),
+        (("pretrain", "--data", "d", "--out", "a", "--workers", "-1"), 2, "workers"),
+        (("pretrain", "--out", "a"), 2, "--data"),
+        (("evaluate", "--artifact", "nowhere", "--data", "d"), 1, "no artifact here (nowhere)"),
+        (("recommend", "--artifact", "nowhere"), 1, "no artifact here (nowhere)"),
+        (("serve", "--artifact", "nowhere"), 1, "no artifact here"),
+        (("prepare", "--interactions", "nowhere.parquet", "--out", "d"), 1, "nowhere.parquet"),
+        (("prepare", "--out", "d"), 2, "--interactions"),
+        (("nonsense",), 2, "nonsense"),
+    ],
+)
+def test_a_wrong_call_has_its_exit_code_and_says_what(
+    firstclick: Run, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    got, _, err = firstclick(*arguments)
+    assert got == code
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-k", "0"), "k = 0"),
+        (("--event", "i1=LIKE"), "LIKE"),
+        (("--user", "age"), "'age' is not FEATURE=VALUE"),
+        (("--user", "age=old"), "age"),
+    ],
+)
+def test_a_wrong_question(
+    firstclick: Run, checkerboard_artifact: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    code, _, err = firstclick("recommend", "--artifact", checkerboard_artifact, *arguments)
+    assert code in (1, 2)
+    assert message in err
+
+
+def test_evaluating_on_other_data_is_refused(
+    firstclick: Run, checkerboard_artifact: Path, files: Path, tmp_path: Path
+) -> None:
+    firstclick("prepare", "--interactions", files / "events.parquet", "--out", "other")
+    code, _, err = firstclick("evaluate", "--artifact", checkerboard_artifact, "--data", "other")
+    assert (code, "trained on another data set" in err) == (1, True)
+
+
+def test_a_broken_artifact_is_refused(firstclick: Run, checkerboard_artifact: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(checkerboard_artifact, tmp_path / "copy")
+    with (copy / "weights.safetensors").open("ab") as file:
+        file.write(b"x")
+    code, _, err = firstclick("recommend", "--artifact", copy)
+    assert (code, "weights.safetensors is not the file that was saved" in err) == (1, True)
