@@ -60,7 +60,9 @@ def save_artifact(artifact: Artifact, folder: Path) -> dict[str, Any]:
         ArtifactError: ``folder`` exists and is not an artifact, or cannot be written.
     """
     if folder.exists() and not (folder / MANIFEST).is_file():
-        raise ArtifactError("will not replace what is not an artifact", where=str(folder), fix="Choose another --out.")
+        raise ArtifactError(
+            "will not replace what is not an artifact", where=str(folder), fix="Choose another --out."
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
@@ -74,7 +76,9 @@ def save_artifact(artifact: Artifact, folder: Path) -> dict[str, Any]:
 
 
 def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artifact.model.state_dict().items()}
+    tensors = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in artifact.model.state_dict().items()
+    }
     save_file(tensors, folder / WEIGHTS)
     pq.write_table(artifact.items, folder / CATALOGUE)
     features = {
@@ -137,7 +141,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise ArtifactError(
-            "no artifact here", where=str(folder), fix="Give the folder that `firstclick pretrain --out` wrote."
+            "no artifact here",
+            where=str(folder),
+            fix="Give the folder that `firstclick pretrain --out` wrote.",
         )
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

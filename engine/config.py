@@ -151,7 +151,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError("cannot read the configuration", where=str(path), fix=f"{error.strerror}.") from None
+        raise ConfigError(
+            "cannot read the configuration", where=str(path), fix=f"{error.strerror}."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"not valid TOML: {error}", where=str(path)) from None
 
@@ -159,7 +161,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _apply(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
-        raise ConfigError(f"'{override}' is not an override", where="--set", fix="Write --set section.key=value.")
+        raise ConfigError(
+            f"'{override}' is not an override", where="--set", fix="Write --set section.key=value."
+        )
     *sections, name = key.strip().split(".")
     for section in sections:
         values = values.setdefault(section, {})

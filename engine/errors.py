@@ -1,11 +1,11 @@
 """What can go wrong, as one tree. Each error says what happened, where, and what to do.
 
-    FirstclickError
-    ├── ConfigError      a configuration key or value is wrong
-    ├── DataError        an input table or a prepared data set is wrong
-    ├── ArtifactError    an artifact is missing, broken or from a newer format
-    ├── RequestError     a call asks for something that cannot be answered (k = 0, unknown event kind)
-    └── TrainingError    training cannot go on (the loss is not finite)
+FirstclickError
+├── ConfigError      a configuration key or value is wrong
+├── DataError        an input table or a prepared data set is wrong
+├── ArtifactError    an artifact is missing, broken or from a newer format
+├── RequestError     a call asks for something that cannot be answered (k = 0, unknown event kind)
+└── TrainingError    training cannot go on (the loss is not finite)
 """
 
 from __future__ import annotations

@@ -76,9 +76,11 @@ class Recommender:
         Raises:
             RequestError: an event cannot be understood.
         """
-        return self.score_batch([events], [user])[0]
+        return np.asarray(self.score_batch([events], [user])[0])
 
-    def score_batch(self, events: Sequence[Events], users: Sequence[User] | None = None) -> NDArray[np.float32]:
+    def score_batch(
+        self, events: Sequence[Events], users: Sequence[User] | None = None
+    ) -> NDArray[np.float32]:
         """Score every item for several users, (B, N).
 
         Raises:
@@ -117,7 +119,9 @@ class Recommender:
         candidate_N, unknown = self._candidates(candidates)
         scores_N = self._score([support], [user])[0]
         slate_K = best_rows(scores_N, unseen(candidate_N, support) if exclude_seen else candidate_N, int(k))
-        because = self._because(support, user, scores_N, candidate_N, slate_K, exclude_seen) if explain else None
+        because = (
+            self._because(support, user, scores_N, candidate_N, slate_K, exclude_seen) if explain else None
+        )
         items = tuple(
             Recommendation(self.item_ids[row], float(scores_N[row]), because[place] if because else ())
             for place, row in enumerate(slate_K)

@@ -1,6 +1,6 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-    firstclick demo | prepare | pretrain | evaluate | serve | recommend
+firstclick demo | prepare | pretrain | evaluate | serve | recommend
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def _options(
 def demo_command(
     once: Annotated[bool, typer.Option("--once", help="Stop the server at the end.")] = False,
     folder: Annotated[Path, typer.Option(help="Where data, runs and artifacts go.")] = Path("runs/demo"),
-    movielens: Annotated[Path | None, typer.Option(help="A folder with MovieLens-100k; else it is fetched.")] = None,
+    movielens: Annotated[
+        Path | None, typer.Option(help="A folder with MovieLens-100k; else it is fetched.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Ray Train workers; 0: in this process.")] = 1,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server.")] = 8000,
 ) -> None:
@@ -73,7 +75,9 @@ def serve_command(
     On a cluster use: serve deploy serve_apps/config.yaml
     """
     with serving(str(artifact), host, port, num_replicas=replicas) as server:
-        console.print(f"serving on [bold]{server.url}[/], documentation at {server.url}/docs; Ctrl-C stops it")
+        console.print(
+            f"serving on [bold]{server.url}[/], documentation at {server.url}/docs; Ctrl-C stops it"
+        )
         wait_for_stop()
 
 

@@ -107,10 +107,10 @@ def _train(args: dict[str, Any]) -> None:
 
 
 def _averaged(model: MetaModel) -> nn.Module:
-    """Gradients are averaged over workers. Buffers are the same everywhere: they are not sent."""
+    """Gradients are averaged over workers. Buffers never change: they are sent once, at the start."""
     if ray.train.get_context().get_world_size() == 1:
         return model
-    return DistributedDataParallel(model, broadcast_buffers=False)
+    return DistributedDataParallel(model, forward_sync_buffers=False)
 
 
 def _resume(training: Training) -> None:

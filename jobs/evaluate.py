@@ -1,6 +1,6 @@
 """Measures an artifact on the users its training never saw, beside tuned baselines.
 
-    python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
+python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
 """
 
 from __future__ import annotations

@@ -83,11 +83,15 @@ def describe(dataset: Dataset) -> str:
 def pretrain_command(
     data: Annotated[Path, typer.Option(help="Folder of the prepared data set.")],
     out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
-    config: Annotated[Path | None, typer.Option(help="TOML file of options, e.g. tune_configs/base.toml.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of options, e.g. tune_configs/base.toml.")
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="Override an option: section.key=value. Repeatable.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=0, help="0: in this process; n: Ray Train workers.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="0: in this process; n: Ray Train workers.")
+    ] = None,
     storage: Annotated[Path, typer.Option(help="Folder of all runs, for checkpoints.")] = Path("runs"),
     run: Annotated[str | None, typer.Option(help="Name of the run to start or resume.")] = None,
 ) -> None:

@@ -92,7 +92,8 @@ A firstclick prior, made {manifest["created_at"]} by {manifest["created_by"]}.
 
 {counts["users"]:,} users, {counts["items"]:,} items ({counts["items_without_events"]:,} without events), \
 {counts["events"]:,} events; fingerprint `{manifest["dataset"]["fingerprint"][:16]}`.
-Users: {users["train"]:,} trained on, {users["validation"]:,} to decide when to stop, {users["test"]:,} to test.
+Users: {users["train"]:,} trained on, {users["validation"]:,} to decide when to stop, \
+{users["test"]:,} to test.
 No user is stored in the weights: a person's posterior is computed from the events of the request.
 
 ## Quality

@@ -1,4 +1,4 @@
-"""What all tests share: one local Ray cluster, one small data set, one small artifact; benchmarks on request."""
+"""What all tests share: one local Ray cluster, one small data set and artifact; benchmarks on request."""
 
 from __future__ import annotations
 

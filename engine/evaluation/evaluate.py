@@ -19,6 +19,7 @@ from engine.evaluation import metrics as m
 from engine.evaluation.baselines.scorer import Scorer
 from engine.evaluation.protocol import HeldOut, Outcomes
 from engine.evaluation.results import Report
+from engine.ranking.top_k import Scores
 
 Meaning = Literal["order", "value", "probability"]
 
@@ -74,7 +75,7 @@ def evaluate(
     return Report(*layout, values, reference, dict(context or {}), calibration)
 
 
-Measure = Callable[[m.Scores, Episodes, Outcomes], m.PerUser]
+Measure = Callable[[Scores, Episodes, Outcomes], m.PerUser]
 
 
 def _ranking_measures(k: int) -> dict[str, Measure]:
@@ -97,7 +98,7 @@ def _value_measures(signal_value: NDArray[np.float64] | None) -> dict[str, Measu
     }
 
 
-def _calibration(scores_BN: m.Scores, outcomes: Outcomes) -> m.Calibration:
+def _calibration(scores_BN: Scores, outcomes: Outcomes) -> m.Calibration:
     return m.calibration(scores_BN[outcomes.user, outcomes.item], outcomes.wanted)
 
 

@@ -16,33 +16,9 @@ from numpy.typing import NDArray
 
 from engine.data.episodes import Episodes
 from engine.evaluation.protocol import Outcomes
+from engine.ranking.top_k import Scores, top_k
 
-Scores = NDArray[np.float32] | NDArray[np.float64]
 PerUser = NDArray[np.float64]
-
-
-def top_items(scores_BN: Scores, k: int) -> NDArray[np.int64]:
-    """The K best items of each row, best first, (B, K); -1 where fewer can be scored.
-
-    Selects by the k-th largest value and sorts only what it selects, so ties are exact at the cost of
-    a partition.
-    """
-    B, N = scores_BN.shape
-    width = min(k, N)
-    slate = np.full((B, k), -1, dtype=np.int64)
-    if not B or not width:
-        return slate
-    unscored = np.isnan(scores_BN)
-    score = np.where(unscored, -np.inf, np.maximum(scores_BN, np.finfo(scores_BN.dtype).min))
-    kth = np.partition(score, N - width, axis=1)[:, N - width, None]
-    above, tied = score > kth, score == kth
-    room = width - above.sum(axis=1, keepdims=True)
-    chosen = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    item = np.nonzero(chosen)[1].reshape(B, width)
-    order = np.argsort(-np.take_along_axis(score, item, axis=1), axis=1, kind="stable")
-    item = np.take_along_axis(item, order, axis=1)
-    slate[:, :width] = np.where(np.take_along_axis(unscored, item, axis=1), -1, item)
-    return slate
 
 
 def candidate_scores(scores_BN: Scores, episodes: Episodes) -> Scores:
@@ -167,7 +143,7 @@ def paired_difference(per_user: PerUser, reference: PerUser) -> Estimate:
 
 
 def _hits(scores_BN: Scores, episodes: Episodes, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    slate = top_items(candidate_scores(scores_BN, episodes), k)
+    slate = top_k(candidate_scores(scores_BN, episodes), k)
     wanted = wanted_items(episodes, scores_BN.shape[1])
     hit = np.take_along_axis(wanted, np.maximum(slate, 0), axis=1) & (slate >= 0)
     return hit, wanted.sum(axis=1)

@@ -73,10 +73,13 @@ def terminal_table(reports: Sequence[Report], metric: str = "ndcg@10", title: st
     for row in grid:
         style = "cyan" if row.is_reference else None
         table.add_row(row.method, *_texts(row, "[bold]", "[/bold]"), style=style)
+        if row.is_reference:
+            table.add_row("  ± standard error", *[figure(c.se) for c in row.cells], style="dim cyan")
     ahead = lead(reports, metric)
     if ahead:
         table.add_section()
-        table.add_row("lead over the best other", *_leads(ahead))
+        table.add_row("lead over the best other", *[_signed(e.mean) for e in ahead])
+        table.add_row("  ± standard error", *[figure(e.se) for e in ahead], style="dim")
     return table
 
 
@@ -84,10 +87,15 @@ def markdown_table(reports: Sequence[Report], metric: str = "ndcg@10") -> str:
     """The same table as GitHub Markdown, without a title."""
     shots = reports[0].shots
     lines = ["| events seen | " + " | ".join(map(str, shots)) + " |", "|---|" + "---:|" * len(shots)]
-    lines += [f"| {r.method} | " + " | ".join(_texts(r, "**", "**")) + " |" for r in rows(reports, metric)]
+    for row in rows(reports, metric):
+        texts = _texts(row, "**", "**")
+        if row.is_reference:
+            texts = _with_errors(texts, row.cells)
+        lines.append(f"| {row.method} | " + " | ".join(texts) + " |")
     ahead = lead(reports, metric)
     if ahead:
-        lines.append("| *lead over the best other* | " + " | ".join(_leads(ahead)) + " |")
+        leads = _with_errors([_signed(e.mean) for e in ahead], ahead)
+        lines.append("| *lead over the best other* | " + " | ".join(leads) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -99,16 +107,19 @@ def figure(value: float) -> str:
     return ("-" if value < 0 and float(text) else "") + text.removeprefix("0")
 
 
-def _leads(estimates: Sequence[Estimate]) -> list[str]:
-    return [f"{'+' if e.mean >= 0.0005 else ''}{figure(e.mean)} ±{figure(e.se)}" for e in estimates]
+def _signed(value: float) -> str:
+    return ("+" if value >= 0.0005 else "") + figure(value)
+
+
+def _with_errors(texts: Sequence[str], estimates: Sequence[Estimate]) -> list[str]:
+    return [f"{text} ±{figure(e.se)}" for text, e in zip(texts, estimates, strict=True)]
 
 
 def _texts(row: Row, opening: str, closing: str) -> list[str]:
-    texts = []
-    for cell, best in zip(row.cells, row.best, strict=True):
-        text = f"{opening}{figure(cell.mean)}{closing}" if best else figure(cell.mean)
-        texts.append(f"{text} ±{figure(cell.se)}" if row.is_reference else text)
-    return texts
+    return [
+        f"{opening}{figure(cell.mean)}{closing}" if best else figure(cell.mean)
+        for cell, best in zip(row.cells, row.best, strict=True)
+    ]
 
 
 def _best(means: Sequence[float], metric: str) -> float:

@@ -45,7 +45,9 @@ def cooccurrence_factors(
     if wanted < 1:
         return np.zeros((n, dim), np.float32)
     start = np.random.default_rng(seed).standard_normal(n)
-    values, vectors = eigsh(LinearOperator((n, n), matvec=cosine_NN.dot, dtype=np.float32), k=wanted, v0=start)
+    values, vectors = eigsh(
+        LinearOperator((n, n), matvec=cosine_NN.dot, dtype=np.float32), k=wanted, v0=start
+    )
     top = np.argsort(-values)
     factors = np.zeros((n, dim), np.float32)
     factors[:, :wanted] = _fix_signs(vectors[:, top]) * np.sqrt(np.maximum(values[top], 0.0))

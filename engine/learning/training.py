@@ -21,7 +21,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
+from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
 from engine.errors import TrainingError
 from engine.learning.meta import MetaModel
@@ -173,7 +173,7 @@ class Training:
         noise = rows_of(noise, mine).to(self.device)
         try:
             loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
-        except torch.linalg.LinAlgError:  # the prior's precision is no longer positive definite
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # A0 is not positive definite
             raise self._diverged(step, users) from None
         total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
         if not math.isfinite(total):

@@ -35,7 +35,8 @@ class LeftOut:
 
     def strongest(self, place: int, most: int = REASONS) -> list[int]:
         """Rows of the events that matter most to one slate item, by the size of their change."""
-        return np.argsort(-np.abs(self.score_change[:, place]), kind="stable")[:most].tolist()
+        order = np.argsort(-np.abs(self.score_change[:, place]), kind="stable")
+        return [int(row) for row in order[:most]]
 
 
 def leave_one_out(

@@ -62,4 +62,4 @@ def unseen(candidate_N: NDArray[np.bool_], support: Support) -> NDArray[np.bool_
 def best_rows(scores_N: NDArray[np.float32], candidate_N: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
     """Rows of the K best candidates, best first; fewer where fewer can be scored."""
     rows = top_k(np.where(candidate_N, scores_N, np.float32(np.nan))[None], k)[0]
-    return rows[rows >= 0]
+    return np.asarray(rows[rows >= 0])

@@ -94,7 +94,10 @@ def flip(name: str) -> Callable[[Path], None]:
         (flip(CATALOGUE), "catalogue.parquet is not the file"),
         (lambda folder: (folder / FEATURES).unlink(), "features.json is missing"),
         (lambda folder: (folder / MANIFEST).write_text("{"), "manifest.json cannot be read"),
-        (lambda folder: (folder / MANIFEST).write_text('{"format_version": 1}'), "manifest.json cannot be read"),
+        (
+            lambda folder: (folder / MANIFEST).write_text('{"format_version": 1}'),
+            "manifest.json cannot be read",
+        ),
         (lambda folder: (folder / MANIFEST).unlink(), "no artifact here"),
         (shutil.rmtree, "no artifact here"),
     ],

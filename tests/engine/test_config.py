@@ -63,7 +63,8 @@ def test_a_wrong_override_is_named(override: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("seed = ", "not valid TOML"), ("seed = 'x'", 'seed = "x"'), ("[item]\ndim=3", "item")]
+    ("content", "message"),
+    [("seed = ", "not valid TOML"), ("seed = 'x'", 'seed = "x"'), ("[item]\ndim=3", "item")],
 )
 def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "c.toml"

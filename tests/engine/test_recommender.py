@@ -11,7 +11,11 @@ from engine import Recommender, RequestError
 from engine.ranking.slate import Slate
 
 Event = dict[str, object]
-EVENTS: list[Event] = [{"item_id": "i2", "value": 5}, {"item_id": "i7", "value": 1}, {"item_id": "i4", "value": 5}]
+EVENTS: list[Event] = [
+    {"item_id": "i2", "value": 5},
+    {"item_id": "i7", "value": 1},
+    {"item_id": "i4", "value": 5},
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +80,9 @@ def test_seen_items_are_left_out_unless_asked_for(rec: Recommender) -> None:
 def test_candidates_limit_the_slate(rec: Recommender) -> None:
     slate = rec.recommend(EVENTS, candidates=["i9", "i8", "i2", "nowhere"])
     assert set(slate.item_ids) == {"i9", "i8"}
-    assert [(i.item_id, i.reason) for i in slate.ignored] == [("nowhere", "candidate is not in the catalogue")]
+    assert [(i.item_id, i.reason) for i in slate.ignored] == [
+        ("nowhere", "candidate is not in the catalogue")
+    ]
     assert rec.recommend(EVENTS, candidates=[]).item_ids == []
 
 

@@ -44,7 +44,9 @@ def undisturbed(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactor
 def test_an_interrupted_run_goes_on_and_ends_the_same(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    interrupted = train_here(Dataset.load(checkerboard_data), tmp_path / "a", config(), tmp_path / "runs" / "r")
+    interrupted = train_here(
+        Dataset.load(checkerboard_data), tmp_path / "a", config(), tmp_path / "runs" / "r"
+    )
     assert [report.passes_done for report in islice(interrupted, 2)] == [1, 2]
     del interrupted
     assert not (tmp_path / "a").exists()

@@ -46,19 +46,10 @@ def test_a_user_without_a_query_has_no_value(make_episodes) -> None:
         assert values[1:].tolist() == [1, 1]
 
 
-def test_nan_is_never_recommended_and_ties_go_to_the_lower_row() -> None:
-    scores = np.array([[1, 2, nan, 2, 1], [nan, nan, nan, -np.inf, nan]], np.float32)
-    assert m.top_items(scores, 4).tolist() == [[1, 3, 0, 4], [3, -1, -1, -1]]
-    assert m.top_items(scores, 7)[0].tolist() == [1, 3, 0, 4, -1, -1, -1]
-
-
-@given(matrices, st.integers(1, 15))
-def test_top_items_are_those_of_a_full_stable_sort(scores: np.ndarray, k: int) -> None:
-    lowest = np.finfo(np.float32).min
-    for row, slate in zip(scores, m.top_items(scores, k), strict=True):
-        known = np.flatnonzero(~np.isnan(row))
-        best = known[np.argsort(-np.maximum(row[known], lowest), kind="stable")][:k]
-        assert slate.tolist() == [*best, *[-1] * (k - len(best))]
+def test_nan_is_never_recommended(make_episodes) -> None:
+    scores = np.array([[nan, 1, nan, nan, 0]], np.float32)
+    assert m.hit_rate_at(scores, make_episodes([[0, 2, 3]]), 5).tolist() == [0]
+    assert m.recall_at(scores, make_episodes([[0, 1]]), 5).tolist() == [1 / 2]
 
 
 @given(matrices, st.integers(1, 12), st.data())

@@ -63,13 +63,15 @@ def test_the_terminal_shows_the_same_figures() -> None:
     text = console.export_text()
     assert "nDCG@10 by number of events seen, time order" in text
     assert "4 new users in 2 splits" in text
-    assert re.search(r"ours +│ +\.200 ±\.071 +│ +\.600 ±\.071", text)
+    assert re.search(r"ours +│ +\.200 │ +\.600", text)
+    assert len(re.findall(r"± standard error +│ +\.071 │ +\.071", text)) == 1
+    assert re.search(r"lead over the best other +│ -\.100 │ \+\.200", text)
 
 
 def test_a_single_method_and_unknown_figures_need_no_special_care(tmp_path: Path) -> None:
     alone = Report(("ours",), ("rmse",), (0,), np.full((1, 1, 1, 1), np.nan), "ours")
     assert markdown_table([alone], "rmse").splitlines()[2:] == ["| ours | - ±- |"]
-    assert terminal_table([alone], "rmse").row_count == 1
+    assert terminal_table([alone], "rmse").row_count == 2
     assert plot([alone], tmp_path / "x.png", "rmse").stat().st_size > 0
 
 

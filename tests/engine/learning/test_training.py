@@ -89,13 +89,15 @@ def two_workers(rank: int, data: Path, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     run = training(
         data,
-        wrap=lambda model: DistributedDataParallel(model, broadcast_buffers=False),
+        wrap=lambda model: DistributedDataParallel(model, forward_sync_buffers=False),
         judged=slice(rank, None, 2),
     )
     gradients = first_gradient(run)
     state = finish(run)
     if rank == 0:
         torch.save({"gradients": gradients, "state": state, "quality": run.best_quality}, folder / "result")
+    del run  # and with it the wrapper, whose threads must end before the group does
+    dist.barrier()
     dist.destroy_process_group()
 
 
