@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
-from engine.data.features import FeatureEncoder
+from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.signals import Signals
 from engine.errors import ArtifactError
 from engine.learning.meta import MetaModel, model_from_state

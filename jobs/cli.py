@@ -14,7 +14,7 @@ import typer
 
 from jobs.demo import demo
 from jobs.evaluate import evaluate_command
-from jobs.prepare_command import prepare_command
+from jobs.prepare import prepare_command
 from jobs.pretrain import pretrain_command
 from jobs.recommend import recommend_command
 from jobs.terminal import console, run_app

@@ -22,7 +22,7 @@ from rich.table import Table
 from engine.artifact import load_artifact
 from engine.config import load_config
 from engine.data.dataset import Dataset
-from engine.data.sources import MOVIELENS_NOTICE, movielens_100k
+from engine.data.sources.movielens import MOVIELENS_NOTICE, movielens_100k
 from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
 from engine.learning.setup import set_up

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.data.interactions import Lookup, Tally, clean
 from engine.data.shards import episode_rows
-from engine.data.tables import Piece, read_piece
+from engine.data.tables.files import Piece, read_piece
+from engine.data.tables.interactions import Lookup, Tally, clean
 
 Progress = Callable[[str, int, int | None], None]  # step, how many are done, of how many (None: not known)
 COUNTING, GROUPING = "counting events", "grouping by user"

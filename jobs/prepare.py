@@ -10,26 +10,30 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+import typer
 
-from engine.data.bad_rows import BadRows, FileTable, stop_if_any
-from engine.data.entities import Entities, check_edges, check_entities, no_entities
 from engine.data.fingerprint import hash_table
-from engine.data.interactions import Lookup, Tally, ordered_ids
-from engine.data.schema import Schema
 from engine.data.shards import SHARD_EVENTS, shard_of_user
-from engine.data.tables import Piece, Source, pieces_of, read_pieces
+from engine.data.tables.bad_rows import BadRows, FileTable, stop_if_any
+from engine.data.tables.entities import Entities, check_edges, check_entities, no_entities
+from engine.data.tables.files import Piece, Source, pieces_of, read_pieces
+from engine.data.tables.interactions import Lookup, Tally, ordered_ids
+from engine.data.tables.schema import Schema, read_schema
 from engine.data.writing import Contents, check_target, write_dataset
 from engine.errors import ConfigError, DataError
 from jobs.grouping import Grouping, InProcess, Progress
+from jobs.prepare_summary import progress_bars, summary
+from jobs.terminal import console, run_command
 
 IN_PROCESS_BYTES = 512 * 2**20  # of files; parquet grows several times over in memory
 IN_PROCESS_FILES = 256
 ENGINES = ("auto", "local", "ray")
 POLICIES = ("stop", "drop")
+TABLE = "A file, folder or quoted glob of parquet, CSV or TSV"
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,43 @@ def _why_empty(bad: Sequence[BadRows]) -> str:
     return f"All rows were dropped: {reasons}."
 
 
-if __name__ == "__main__":
-    from jobs.prepare_command import main
+def prepare_command(
+    interactions: Annotated[str, typer.Option(help=f"Events: user_id, item_id, ... {TABLE}.")],
+    out: Annotated[Path, typer.Option(help="The data set to write, a folder.")],
+    users: Annotated[str | None, typer.Option(help="user_id and features.")] = None,
+    items: Annotated[str | None, typer.Option(help="item_id and features.")] = None,
+    edges: Annotated[str | None, typer.Option(help="src, relation, dst.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="Your name for a column: event=event_type. May be repeated.")
+    ] = None,
+    schema: Annotated[
+        Path | None, typer.Option(help="TOML: [columns] own names, [items] and [users] feature kinds.")
+    ] = None,
+    on_bad_rows: Annotated[
+        str, typer.Option(help=f"What to do at bad rows: {' or '.join(POLICIES)}.")
+    ] = "stop",
+    engine: Annotated[str, typer.Option(help=f"Where to work: {', '.join(ENGINES)}.")] = "auto",
+) -> None:
+    """Turn tables of events, items and users into a data set for pretraining."""
+    told = (read_schema(schema) if schema else Schema()).with_columns(column or [])
+    with progress_bars() as progress:
+        manifest = prepare(
+            interactions=interactions,
+            out=out,
+            users=users,
+            items=items,
+            edges=edges,
+            schema=told,
+            on_bad_rows=on_bad_rows,
+            engine=engine,
+            progress=progress,
+        )
+    console.print(summary(manifest, str(out)))
 
+
+def main() -> None:
+    run_command(prepare_command)
+
+
+if __name__ == "__main__":
     main()

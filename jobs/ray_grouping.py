@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import ray
 from numpy.typing import NDArray
 
-from engine.data.interactions import Lookup, Tally
 from engine.data.shards import episode_rows
-from engine.data.tables import Piece
+from engine.data.tables.files import Piece
+from engine.data.tables.interactions import Lookup, Tally
 from engine.errors import FirstclickError
 from jobs.grouping import COUNTING, GROUPING, Progress, count
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from engine.errors import ConfigError, FirstclickError
-from engine.learning.training import PassReport
+
+if TYPE_CHECKING:  # brings torch, which only training needs
+    from engine.learning.training import PassReport
 
 console = Console()
 errors = Console(stderr=True)

@@ -51,7 +51,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def checkerboard_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared data set whose answer is known: two kinds of users, two kinds of items."""
-    from engine.data.sources import checkerboard
+    from engine.data.sources.checkerboard import checkerboard
     from jobs.prepare import prepare
 
     folder = tmp_path_factory.mktemp("checkerboard") / "data"

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.data.features.kinds import IGNORE
 from engine.data.fingerprint import fingerprint, hash_histories, hash_json, hash_table
 from engine.data.histories import Histories
-from engine.data.kinds import IGNORE
 from engine.data.shards import histories_of
 from engine.data.signals import Signals
 from engine.errors import DataError

@@ -20,7 +20,7 @@ from torch import nn
 from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.data.episodes import EpisodeRules, take_episodes
-from engine.data.features import FeatureEncoder
+from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.histories import Histories
 from engine.errors import DataError
 from engine.evaluation.metrics import ndcg_at

@@ -14,7 +14,7 @@ import pytest
 from engine.artifact import load_artifact
 from engine.config import load_config
 from engine.data.dataset import Dataset
-from engine.data.sources import movielens_100k
+from engine.data.sources.movielens import movielens_100k
 from engine.evaluation.plot import plot
 from engine.evaluation.report import lead, markdown_table, rows
 from engine.evaluation.results import Report

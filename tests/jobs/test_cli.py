@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.sources import checkerboard
+from engine.data.sources.checkerboard import checkerboard
 from jobs import cli
 
 Run = Callable[..., tuple[int, str, str]]

@@ -15,12 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.data.dataset import Dataset
-from engine.data.features import FeatureEncoder
-from engine.data.schema import Schema
-from engine.data.sources import checkerboard
+from engine.data.features.feature_encoder import FeatureEncoder
+from engine.data.sources.checkerboard import checkerboard
+from engine.data.tables.schema import Schema
 from engine.errors import ConfigError, DataError
-from jobs.prepare import prepare
-from jobs.prepare_command import main
+from jobs.prepare import main, prepare
 
 PROJECT = Path(__file__).parents[2]
 EVENTS = pd.DataFrame(
@@ -281,9 +280,10 @@ def test_it_runs_as_a_module():
 
 def test_small_data_never_wake_ray(tmp_path: Path):
     code = (
-        "import sys; from engine.data.sources import checkerboard; from jobs.prepare import prepare;"
+        "import sys; from engine.data.sources.checkerboard import checkerboard;"
+        "from jobs.prepare import prepare;"
         f"prepare(interactions=checkerboard().interactions, out={str(tmp_path / 'data')!r});"
-        "sys.exit('ray' in sys.modules)"
+        "sys.exit('ray' in sys.modules or 'torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
 

@@ -16,7 +16,7 @@ import torch
 from fastapi import FastAPI
 
 from engine.artifact import Artifact, save_artifact
-from engine.data.features import FeatureEncoder
+from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.signals import build_signals
 from engine.errors import RequestError
 from engine.learning.evidence import Evidence

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from engine.data import sources
-from engine.data.fetch import Archive, cache_folder, cached_or_fetched
-from engine.data.movielens import read_grouplens, read_recbole
-from engine.data.sources import checkerboard, movielens_100k
+from engine.data.sources import movielens
+from engine.data.sources.checkerboard import checkerboard
+from engine.data.sources.fetch import Archive, cache_folder, cached_or_fetched
+from engine.data.sources.layouts import read_grouplens, read_recbole
+from engine.data.sources.movielens import movielens_100k
 from engine.errors import DataError
 
 FLAGS = {
@@ -81,7 +82,7 @@ def test_titles_lose_their_year_and_leading_zeros_stay():
     ("files", "prefix"), [(GROUPLENS, "ml-100k/"), (RECBOLE, "recbole/dataset_example/ml-100k/")]
 )
 def test_an_archive_is_fetched_once_and_then_kept(tmp_path, monkeypatch, files, prefix):
-    monkeypatch.setattr(sources, "ML_100K_SIZES", (2, 4, 2))
+    monkeypatch.setattr(movielens, "ML_100K_SIZES", (2, 4, 2))
     archive = archive_of(zipped(files, prefix))
     first = movielens_100k(cache=tmp_path, archives=[archive])
     gone = Archive(
@@ -95,7 +96,7 @@ def test_an_archive_is_fetched_once_and_then_kept(tmp_path, monkeypatch, files, 
 @pytest.mark.parametrize("files", [GROUPLENS, RECBOLE])
 @pytest.mark.parametrize("inner", ["", "ml-100k"])
 def test_a_folder_of_either_layout(tmp_path: Path, monkeypatch, files, inner):
-    monkeypatch.setattr(sources, "ML_100K_SIZES", (2, 4, 2))
+    monkeypatch.setattr(movielens, "ML_100K_SIZES", (2, 4, 2))
     (tmp_path / inner).mkdir(exist_ok=True)
     for name, contents in files.items():
         (tmp_path / inner / name).write_bytes(contents)

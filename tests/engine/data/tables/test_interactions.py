@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.data.bad_rows import FileTable
-from engine.data.interactions import Lookup, Tally, clean, ordered_ids, unused_columns
+from engine.data.tables.bad_rows import FileTable
+from engine.data.tables.interactions import Lookup, Tally, clean, ordered_ids, unused_columns
 from engine.errors import DataError
 
 TWO = {"user_id": ["a", "b"], "item_id": ["x", "y"]}

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from engine.data.cells import as_number
+from engine.data.tables.cells import as_number
 from engine.errors import DataError
 
 KINDS = ("category", "tags", "number", "text", "vector")

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.data.encoders import (
+from engine.data.features.column_encoders import (
     ENCODERS,
     CategoryEncoder,
     Encoder,
@@ -27,7 +27,7 @@ from engine.data.encoders import (
     encoder_from_json,
     encoder_to_json,
 )
-from engine.data.kinds import IGNORE, check_kind, separator_of
+from engine.data.features.kinds import IGNORE, check_kind, separator_of
 from engine.errors import DataError, RequestError
 
 

@@ -1,20 +1,26 @@
-"""Data to try firstclick on: MovieLens-100k, and a small made-up world whose answer is known.
+"""MovieLens-100k: from a folder, the cache, or wherever it can be fetched; the same tables from each.
 
-Gives pandas tables of the same columns as the input contract. Knows nothing of preparing them.
+Knows nothing of preparing them.
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from engine.data.fetch import Archive, cache_folder, cached_or_fetched, fetch_url, fetch_wheel
-from engine.data.movielens import GROUPLENS_FILES, RECBOLE_FILES, Read, Tables, read_grouplens, read_recbole
+from engine.data.sources import SourceTables
+from engine.data.sources.fetch import Archive, cache_folder, cached_or_fetched, fetch_url, fetch_wheel
+from engine.data.sources.layouts import (
+    GROUPLENS_FILES,
+    RECBOLE_FILES,
+    Read,
+    Tables,
+    read_grouplens,
+    read_recbole,
+)
 from engine.errors import DataError
 
 MOVIELENS_NOTICE = (
@@ -43,16 +49,6 @@ ML_100K_ARCHIVES = (
 )
 
 
-@dataclass(frozen=True)
-class SourceTables:
-    """What ``prepare`` takes, in memory."""
-
-    interactions: pd.DataFrame  # user_id, item_id, rating, timestamp
-    items: pd.DataFrame  # item_id and features
-    users: pd.DataFrame  # user_id and features
-    origin: str  # for people: where the data come from
-
-
 def movielens_100k(
     folder: str | Path | None = None,
     cache: Path | None = None,
@@ -79,37 +75,6 @@ def movielens_100k(
     with zipfile.ZipFile(path) as archive:
         names = {Path(name).name: name for name in archive.namelist() if Path(name).parent.name == "ml-100k"}
         return _tables(set(names), lambda name: archive.read(names[name]), path.name)
-
-
-def checkerboard(
-    n_users: int = 200, n_items: int = 60, events_per_user: int = 12, noise: float = 0.05, seed: int = 0
-) -> SourceTables:
-    """Two kinds of users and items: even users like even items, odd users odd ones.
-
-    A user's events are distinct items of their kind, rated 5; now and then (``noise``) one of the other kind,
-    rated 1. Every user has a few more years and every item a colour, which says its kind for half of
-    them; nothing of a user's features says theirs, so that only events can tell.
-    """
-    rng = np.random.default_rng(seed)
-    kind_of_item = np.arange(n_items) % 2
-    rows = []
-    for user in range(n_users):
-        own, other = (rng.permutation(np.flatnonzero(kind_of_item == k)) for k in (user % 2, 1 - user % 2))
-        strays = rng.random(events_per_user) < noise
-        chosen = np.where(strays, other[:events_per_user], own[:events_per_user])
-        start = 1_600_000_000 + 86_400 * user
-        rows += [
-            (f"u{user}", f"i{item}", 1 if stray else 5, start + 60 * n)
-            for n, (item, stray) in enumerate(zip(chosen, strays, strict=True))
-        ]
-    colours = np.where(rng.random(n_items) < 0.5, np.array(["white", "black"])[kind_of_item], "grey")
-    ids = {"item_id": [f"i{i}" for i in range(n_items)], "user_id": [f"u{u}" for u in range(n_users)]}
-    return SourceTables(
-        pd.DataFrame(rows, columns=["user_id", "item_id", "rating", "timestamp"]),
-        pd.DataFrame({"item_id": ids["item_id"], "colour": colours, "size": rng.integers(1, 100, n_items)}),
-        pd.DataFrame({"user_id": ids["user_id"], "age": rng.integers(18, 80, n_users)}),
-        "a made-up checkerboard",
-    )
 
 
 def _from_folder(folder: Path) -> SourceTables:

@@ -17,9 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.data.bad_rows import BadRows, FileTable, Mark
-from engine.data.columns import MAX_TIMESTAMP, mask_of, require, to_ids, to_names, to_numbers, to_timestamps
 from engine.data.signals import PLAIN_EVENT, Signals, build_signals
+from engine.data.tables.bad_rows import BadRows, FileTable, Mark
+from engine.data.tables.columns import (
+    MAX_TIMESTAMP,
+    mask_of,
+    require,
+    to_ids,
+    to_names,
+    to_numbers,
+    to_timestamps,
+)
 
 NUMBER_COLUMNS = ("rating", "value")  # the first that a table has is the number of its events
 MEANT = ("user_id", "item_id", *NUMBER_COLUMNS, "event", "timestamp")

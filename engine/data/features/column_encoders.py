@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from engine.data.cells import as_number, as_tags, as_text, as_vector
+from engine.data.tables.cells import as_number, as_tags, as_text, as_vector
 
 MIN_ROWS = 5  # a level or a term seen in fewer rows says too little
 MAX_LEVELS = 256

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.cells import as_number, as_tags, as_text
-from engine.data.encoders import (
+from engine.data.features.column_encoders import (
     CategoryEncoder,
     NumberEncoder,
     TagsEncoder,
@@ -21,6 +20,7 @@ from engine.data.encoders import (
     encoder_to_json,
     hat_basis,
 )
+from engine.data.tables.cells import as_number, as_tags, as_text
 
 ENCODERS = [
     CategoryEncoder.fit(["a"] * 5 + [7] * 6),

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.data.cells import as_number
+from engine.data.tables.cells import as_number
 from engine.errors import DataError
 
 Mask = NDArray[np.bool_]

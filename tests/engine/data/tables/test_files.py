@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from engine.data import tables
-from engine.data.tables import find_files, pieces_of, read_piece, read_pieces, rename
+from engine.data.tables import files
+from engine.data.tables.files import find_files, pieces_of, read_piece, read_pieces, rename
 from engine.errors import DataError
 
 FRAME = pd.DataFrame({"user_id": ["a", "b"], "rating": [1, 2]})
@@ -67,7 +67,7 @@ def test_rows_of_another_length_are_bad_and_the_others_keep_their_numbers(tmp_pa
 
 
 def test_row_groups_become_pieces_that_know_where_they_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tables, "PIECE_ROWS", 25)
+    monkeypatch.setattr(files, "PIECE_ROWS", 25)
     pq.write_table(pa.table({"user_id": range(100)}), tmp_path / "f.parquet", row_group_size=10)
     parts = list(read_pieces(pieces_of(tmp_path / "f.parquet", "events"), {}))
     assert [part.table.num_rows for part in parts] == [30, 30, 30, 10]

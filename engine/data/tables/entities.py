@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.data.bad_rows import BadRows, FileTable, Mark
-from engine.data.cells import as_vector
-from engine.data.columns import mask_of, require, to_ids, to_names, to_numbers, whole_array
-from engine.data.kinds import IGNORE, infer_kinds
+from engine.data.features.kinds import IGNORE, infer_kinds
+from engine.data.tables.bad_rows import BadRows, FileTable, Mark
+from engine.data.tables.cells import as_vector
+from engine.data.tables.columns import mask_of, require, to_ids, to_names, to_numbers, whole_array
 from engine.errors import DataError
 
 

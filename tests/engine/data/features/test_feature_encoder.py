@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from engine.data.features import FeatureEncoder
-from engine.data.kinds import infer_kind, infer_kinds, separator_of
+from engine.data.features.feature_encoder import FeatureEncoder
+from engine.data.features.kinds import infer_kind, infer_kinds, separator_of
 from engine.errors import DataError, RequestError
 
 N = 200

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.data.bad_rows import FileTable, stop_if_any
-from engine.data.entities import check_edges, check_entities, no_entities
+from engine.data.tables.bad_rows import FileTable, stop_if_any
+from engine.data.tables.entities import check_edges, check_entities, no_entities
 from engine.errors import DataError
 
 

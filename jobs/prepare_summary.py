@@ -1,4 +1,4 @@
-"""The command ``firstclick prepare``: arguments in, a summary of what was understood out.
+"""What ``prepare`` shows: a bar a step while it works, and in the end what it understood.
 
 Knows nothing of how data sets are made.
 """
@@ -8,53 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engine.data.schema import Schema, read_schema
 from engine.data.signals import PLAIN_EVENT
-from jobs.prepare import ENGINES, POLICIES, prepare
-from jobs.terminal import console, errors, run_command
-
-TABLE = "A file, folder or quoted glob of parquet, CSV or TSV"
-
-
-def prepare_command(
-    interactions: Annotated[str, typer.Option(help=f"Events: user_id, item_id, ... {TABLE}.")],
-    out: Annotated[Path, typer.Option(help="The data set to write, a folder.")],
-    users: Annotated[str | None, typer.Option(help="user_id and features.")] = None,
-    items: Annotated[str | None, typer.Option(help="item_id and features.")] = None,
-    edges: Annotated[str | None, typer.Option(help="src, relation, dst.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="Your name for a column: event=event_type. May be repeated.")
-    ] = None,
-    schema: Annotated[
-        Path | None, typer.Option(help="TOML: [columns] own names, [items] and [users] feature kinds.")
-    ] = None,
-    on_bad_rows: Annotated[
-        str, typer.Option(help=f"What to do at bad rows: {' or '.join(POLICIES)}.")
-    ] = "stop",
-    engine: Annotated[str, typer.Option(help=f"Where to work: {', '.join(ENGINES)}.")] = "auto",
-) -> None:
-    """Turn tables of events, items and users into a data set for pretraining."""
-    told = (read_schema(schema) if schema else Schema()).with_columns(column or [])
-    with _progress_bars() as progress:
-        manifest = prepare(
-            interactions=interactions,
-            out=out,
-            users=users,
-            items=items,
-            edges=edges,
-            schema=told,
-            on_bad_rows=on_bad_rows,
-            engine=engine,
-            progress=progress,
-        )
-    console.print(summary(manifest, str(out)))
+from jobs.terminal import errors
 
 
 def summary(manifest: dict[str, Any], folder: str) -> Table:
@@ -94,12 +54,8 @@ def _overlooked(manifest: dict[str, Any]) -> dict[str, str]:
     return {own: near[0] for own, near in close.items() if near}
 
 
-def main() -> None:
-    run_command(prepare_command)
-
-
 @contextmanager
-def _progress_bars() -> Iterator[Callable[[str, int, int | None], None]]:
+def progress_bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """A hook ``(step, done, total)`` that draws one bar a step, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors) as bars:

@@ -20,8 +20,8 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from engine.data.bad_rows import BadRows, FileTable
-from engine.data.columns import require
+from engine.data.tables.bad_rows import BadRows, FileTable
+from engine.data.tables.columns import require
 from engine.errors import DataError
 
 Source: TypeAlias = "str | Path | pd.DataFrame | pa.Table"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.data.schema import Schema, read_schema
+from engine.data.tables.schema import Schema, read_schema
 from engine.errors import ConfigError
 
 

@@ -1,0 +1,1 @@
+"""Input tables: read from files, checked row by row, and understood by the input contract."""

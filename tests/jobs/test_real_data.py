@@ -1,0 +1,69 @@
+"""The contracts on real data of four kinds: own columns, missing times, repeated and named events, no features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import Recommender
+from engine.config import load_config
+from engine.data.tables.schema import Schema
+from jobs.evaluate import evaluate
+from jobs.prepare import prepare
+from jobs.pretrain import pretrain
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set of the shared folder: which of its tables are used, and what its events look like."""
+
+    name: str
+    tables: tuple[str, ...]
+    event: dict[str, object]
+    columns: tuple[str, ...] = ()
+    user: dict[str, object] | None = None
+    options: tuple[str, ...] = field(default=())
+
+
+CASES = (
+    Case("ml-1m", ("items", "users", "edges"), {"value": 5}, user={"gender": "F", "age": 25}),
+    Case("amazon-electronics-hin", ("items", "edges"), {"value": 5}),
+    Case(
+        "deskdrop",
+        ("users",),
+        {"event": "LIKE"},
+        columns=("event=event_type",),
+        user={"country": "BR"},
+        options=('signals.relevant=["LIKE","BOOKMARK","COMMENT CREATED","FOLLOW"]',),
+    ),
+    Case("lastfm-2k", ("items",), {"value": 250}, columns=("value=listen_count",)),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: Path) -> None:
+    folder = shared_data / case.name
+    prepare(
+        interactions=folder / "interactions.parquet",
+        **{table: folder / f"{table}.parquet" for table in case.tables},
+        schema=Schema().with_columns(case.columns),
+        out=tmp_path / "data",
+    )
+    options = ["items.dim=16", "outer.passes=1", "outer.users_per_step=256", "evaluation.shots=[0,2]"]
+    pretrain(tmp_path / "data", tmp_path / "a", load_config(None, [*options, *case.options]), tmp_path / "runs")
+
+    rec = Recommender.load(tmp_path / "a")
+    first, second = rec.item_ids[3], rec.item_ids[8]
+    slate = rec.recommend([{"item_id": first, **case.event}], case.user, k=5, explain=True)
+    assert len(slate) == 5
+    assert slate.shots == 1
+    assert all(item.because[0].item_id == first for item in slate)
+    scores = rec.score_batch([[], [{"item_id": first, **case.event}], [{"item_id": second, **case.event}]])
+    assert np.isfinite(scores).all()
+    assert (scores[1] != scores[2]).any()
+    if case.name == "deskdrop":
+        report = evaluate(tmp_path / "a", tmp_path / "data")
+        assert report.mean("firstclick", "ndcg@10", 0).mean > 0
