@@ -53,7 +53,9 @@ def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: 
         out=tmp_path / "data",
     )
     options = ["items.dim=16", "outer.passes=1", "outer.users_per_step=256", "evaluation.shots=[0,2]"]
-    pretrain(tmp_path / "data", tmp_path / "a", load_config(None, [*options, *case.options]), tmp_path / "runs")
+    pretrain(
+        tmp_path / "data", tmp_path / "a", load_config(None, [*options, *case.options]), tmp_path / "runs"
+    )
 
     rec = Recommender.load(tmp_path / "a")
     first, second = rec.item_ids[3], rec.item_ids[8]
