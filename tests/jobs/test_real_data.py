@@ -1,4 +1,4 @@
-"""The contracts on real data of four kinds: own columns, missing times, repeated and named events, no features."""
+"""The contracts on real data of four kinds: own columns, missing times, repeated and named events."""
 
 from __future__ import annotations
 
