@@ -14,5 +14,7 @@ def attach() -> None:
     import ray  # takes a second or more: only those who need it wait for it
 
     if not ray.is_initialized():
+        # That Ray guards itself with a token by default is no warning.
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         os.environ.setdefault("RAY_worker_niceness", "0")  # workers of a local Ray would run at nice 15
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)

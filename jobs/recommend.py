@@ -64,7 +64,7 @@ def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
     table.add_column("score", justify="right")
     explained = any(item.because for item in slate)
     if explained:
-        table.add_column("because (without it: score, rank)")
+        table.add_column("because of (what it did to the score; rank without it)")
     for rank, item in enumerate(slate, start=1):
         row = [str(rank), escape(item.item_id), escape(titles[item.item_id]), f"{item.score:.3f}"]
         table.add_row(*row, *(["\n".join(_reason(b, titles) for b in item.because)] if explained else []))
@@ -72,7 +72,12 @@ def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
 
 
 def _reason(because: Because, titles: dict[str, str]) -> str:
-    return f"{escape(titles[because.item_id])} ({-because.score_change:+.3f}, {because.rank_without})"
+    return reason(titles[because.item_id], because.score_change, because.rank_without)
+
+
+def reason(title: str, score_change: float, rank_without: int) -> str:
+    """One reason for people, e.g. ``Alien (+0.16; 3)``: what it did to the score, the rank without it."""
+    return f"{escape(title)} ({score_change:+.2f}; {rank_without})"
 
 
 def _pair(text: str, option: str) -> tuple[str, object]:
