@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +25,10 @@ from safetensors.torch import load_file, save_file
 from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.signals import Signals
 from engine.errors import ArtifactError
+from engine.folders import is_free, replacing
 from engine.learning.meta import MetaModel, model_from_state
 
+FORMAT = "firstclick-artifact"
 FORMAT_VERSION = 1
 MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD = (
     "manifest.json",
@@ -47,32 +47,37 @@ class Artifact:
     model: MetaModel
     items: pa.Table  # (N rows) item_id and raw features, in row order
     signals: Signals
+    default_signal: int  # of an event that says neither value nor name
     item_encoder: FeatureEncoder
     user_encoder: FeatureEncoder
     manifest: Mapping[str, Any]
     card: str = ""
 
 
+def check_target(folder: Path) -> None:
+    """Raise ArtifactError unless the folder may be written: it is new, empty, or an older artifact."""
+    if not is_free(folder) and not _is_artifact(folder):
+        raise ArtifactError(
+            "will not replace what is not an artifact",
+            where=str(folder),
+            fix="Name another folder with --out, or remove this one yourself.",
+        )
+
+
 def save_artifact(artifact: Artifact, folder: Path) -> dict[str, Any]:
-    """Write the folder in one move and return its manifest; an artifact that stood there is replaced.
+    """Write the folder as a whole and return its manifest; an artifact that stood there is replaced.
 
     Raises:
-        ArtifactError: ``folder`` exists and is not an artifact, or cannot be written.
+        ArtifactError: ``folder`` holds something else, or cannot be written.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file():
-        raise ArtifactError(
-            "will not replace what is not an artifact", where=str(folder), fix="Choose another --out."
-        )
+    check_target(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-            manifest = _write(artifact, Path(scratch))
-            if folder.exists():
-                shutil.rmtree(folder)
-            shutil.copytree(scratch, folder)
+        with replacing(folder) as temporary:
+            return _write(artifact, temporary)
     except OSError as error:
-        raise ArtifactError(f"cannot write the artifact: {error.strerror}", where=str(folder)) from error
-    return manifest
+        raise ArtifactError(
+            f"cannot write the artifact: {error.strerror or error}", where=str(folder)
+        ) from error
 
 
 def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
@@ -83,6 +88,7 @@ def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
     pq.write_table(artifact.items, folder / CATALOGUE)
     features = {
         "signals": artifact.signals.to_json(),
+        "default_signal": artifact.default_signal,
         "items": artifact.item_encoder.to_json(),
         "users": artifact.user_encoder.to_json(),
     }
@@ -92,6 +98,7 @@ def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
     loaded = "".join(files[name] for name in (WEIGHTS, CATALOGUE, FEATURES))
     manifest = {
         **artifact.manifest,
+        "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "version": hashlib.sha256(loaded.encode()).hexdigest()[:12],
         "files": files,
@@ -120,6 +127,7 @@ def load_artifact(folder: Path) -> Artifact:
             model_from_state(load_file(folder / WEIGHTS)),
             pq.read_table(folder / CATALOGUE),
             Signals.from_json(features["signals"]),
+            int(features["default_signal"]),
             FeatureEncoder.from_json(features["items"]),
             FeatureEncoder.from_json(features["users"]),
             manifest,
@@ -138,28 +146,39 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         ArtifactError: it is missing, not JSON, or of a newer format.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
+    if not (folder / MANIFEST).is_file():
         raise ArtifactError(
             "no artifact here",
             where=str(folder),
             fix="Give the folder that `firstclick pretrain --out` wrote.",
         )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version, files = manifest["format_version"], manifest["files"]
-        complete = set(files) >= {WEIGHTS, CATALOGUE, FEATURES, CARD} and "version" in manifest
-    except (ValueError, KeyError, TypeError):
-        raise _broken(f"{MANIFEST} cannot be read", folder) from None
+    manifest = _manifest_of(folder)
+    if manifest is None or manifest.get("format") != FORMAT:
+        raise _broken(f"{MANIFEST} is not an artifact's", folder)
+    version = manifest.get("format_version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise ArtifactError(
             f"format {version} is newer than this program reads ({FORMAT_VERSION})",
-            where=str(path),
+            where=str(folder),
             fix="Upgrade firstclick, or train the artifact anew.",
         )
-    if not complete:
-        raise _broken(f"{MANIFEST} is incomplete", folder)
-    return dict(manifest)
+    parts = {"files": dict, "config": dict, "dataset": dict, "version": str}
+    wrong = [key for key, kind in parts.items() if not isinstance(manifest.get(key), kind)]
+    if wrong or not set(manifest["files"]) >= {WEIGHTS, CATALOGUE, FEATURES, CARD}:
+        raise _broken(f"{MANIFEST} is incomplete{': ' if wrong else ''}{', '.join(wrong)}", folder)
+    return manifest
+
+
+def _manifest_of(folder: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) else None
+
+
+def _is_artifact(folder: Path) -> bool:
+    return (_manifest_of(folder) or {}).get("format") == FORMAT
 
 
 def _broken(what: str, folder: Path) -> ArtifactError:

@@ -120,7 +120,7 @@ class TrainConfig(Section):
 
 
 class Config(Section):
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     objective: Literal["ranking"] = "ranking"
     signals: SignalsConfig = SignalsConfig()
     episodes: EpisodesConfig = EpisodesConfig()
@@ -141,10 +141,19 @@ def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Conf
     values = {} if path is None else _read_toml(path)
     for override in overrides:
         _apply(values, override)
+    return parse_config(values, where=str(path) if path else "configuration")
+
+
+def parse_config(values: Mapping[str, Any], where: str) -> Config:
+    """Check plain values, as of a manifest.
+
+    Raises:
+        ConfigError: a key or value is wrong.
+    """
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, path) from None
+        raise _explain(error, where) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -179,10 +188,9 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError, path: Path | None) -> ConfigError:
+def _explain(error: ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    where = str(path) if path else "configuration"
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, list(known_keys()), n=1)
         hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known_keys())}."

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.artifact import Artifact, load_artifact
 from engine.data.episodes import support_only
-from engine.data.events import Ignored, Support, read_events
+from engine.data.events import Support, read_events
 from engine.errors import RequestError
 from engine.ranking.explain import leave_one_out
 from engine.ranking.slate import Because, Recommendation, Slate, best_rows, unseen
@@ -32,14 +32,16 @@ class Recommender:
     """Adapts the prior to a user's events and ranks the whole catalogue.
 
     Events are ``{"item_id", "value" or "event", "timestamp"?}``, in time order where each is dated,
-    else as given, oldest first. Items that are not in the catalogue are ignored and reported. No events
-    is fine: the answer is the prior's. ``user`` holds the user's raw features, as in the users table.
+    else as given, oldest first; one with neither value nor event is what people most often want (a like).
+    Items that are not in the catalogue are ignored and reported. No events is fine: the answer is the
+    prior's. ``user`` holds the user's raw features, as in the users table.
     """
 
     def __init__(self, artifact: Artifact) -> None:
         self.manifest = artifact.manifest
         self.catalogue = artifact.items
         self.signals = artifact.signals
+        self._default_signal = artifact.default_signal
         self.item_ids: list[str] = artifact.items["item_id"].to_pylist()
         self._rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self._user_encoder = artifact.user_encoder
@@ -126,10 +128,12 @@ class Recommender:
             Recommendation(self.item_ids[row], float(scores_N[row]), because[place] if because else ())
             for place, row in enumerate(slate_K)
         )
-        return Slate(items, len(support.item_row), support.ignored + unknown)
+        known = self._user_encoder.kinds
+        unused = tuple(sorted(name for name in user or () if name not in known))
+        return Slate(items, len(support.item_row), support.ignored, unknown, unused)
 
     def _read(self, events: Events) -> Support:
-        return read_events(events, self._rows, self.signals)
+        return read_events(events, self._rows, self.signals, self._default_signal)
 
     def _score(self, supports: Sequence[Support], users: Sequence[User]) -> NDArray[np.float32]:
         if not supports:
@@ -139,13 +143,11 @@ class Recommender:
         with torch.inference_mode():
             return np.asarray(self._model.predict(self._view, episodes).numpy())
 
-    def _candidates(self, item_ids: Sequence[str] | None) -> tuple[NDArray[np.bool_], tuple[Ignored, ...]]:
-        if item_ids is None:
-            return np.ones(len(self.item_ids), dtype=bool), ()
-        candidate_N = np.zeros(len(self.item_ids), dtype=bool)
-        candidate_N[[self._rows[i] for i in map(str, item_ids) if i in self._rows]] = True
-        unknown = [i for i in map(str, item_ids) if i not in self._rows]
-        return candidate_N, tuple(Ignored(i, "candidate is not in the catalogue") for i in unknown)
+    def _candidates(self, item_ids: Sequence[str] | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+        candidate_N = np.full(len(self.item_ids), item_ids is None)
+        named = dict.fromkeys(map(str, item_ids or ()))
+        candidate_N[[self._rows[item_id] for item_id in named if item_id in self._rows]] = True
+        return candidate_N, tuple(item_id for item_id in named if item_id not in self._rows)
 
     def _because(
         self,

@@ -5,6 +5,7 @@ Loading uses torch's restricted unpickler (tensors and plain containers), so a c
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -12,31 +13,79 @@ from typing import Any
 
 import torch
 
-from engine.errors import TrainingError
+from engine.config import Config, to_dict
+from engine.errors import ConfigError, TrainingError
+from engine.learning.setup import Experiment
+from engine.learning.training import Training
 
 STATE = "training.pt"
 
 
-def save_state(state: dict[str, Any], folder: Path) -> None:
-    """Write a training state; a crash meanwhile leaves the one before."""
+def save(training: Training, experiment: Experiment, folder: Path) -> None:
+    """Write the state of a run and what it is a run of; a crash meanwhile leaves the state before."""
     folder.mkdir(parents=True, exist_ok=True)
     scratch = folder / f".{STATE}"
-    torch.save(state, scratch)
+    torch.save({**training.state_dict(), "identity": identity(experiment)}, scratch)
     os.replace(scratch, folder / STATE)
 
 
-def load_state(folder: Path) -> dict[str, Any] | None:
-    """The training state in ``folder``, or None where there is none.
+def resume(training: Training, experiment: Experiment, folder: Path) -> None:
+    """Go on from the state in ``folder``, where there is one.
 
     Raises:
         TrainingError: the file is broken.
+        ConfigError: it is of another data set or configuration, or has gone further than is asked for.
     """
     path = folder / STATE
     if not path.is_file():
-        return None
+        return
+    state = _read(path)
+    differences = _differences(state["identity"], identity(experiment))
+    if state["passes_done"] > experiment.config.outer.passes:
+        differences.append(f"{state['passes_done']} passes done, not {experiment.config.outer.passes}")
+    if differences:
+        raise ConfigError(
+            f"the run of this name is another one: {differences[0]}",
+            where=str(path),
+            fix="Give another --run.",
+        )
+    training.load_state_dict(state)
+
+
+def identity(experiment: Experiment) -> dict[str, str]:
+    """What makes a run what it is: the data set and all options but where it runs and how long."""
+    options = plain_options(experiment.config)
+    for key in ("outer.passes", "outer.patience"):
+        del options[key]
+    return {"the data set": experiment.dataset.manifest["fingerprint"], **options}
+
+
+def plain_options(config: Config) -> dict[str, str]:
+    """``section.key`` -> value as JSON, without the section ``train``: it changes nothing in the result."""
+    sections = {name: section for name, section in to_dict(config).items() if name != "train"}
+    flat = {
+        f"{name}.{key}": value
+        for name, section in sections.items()
+        if isinstance(section, dict)
+        for key, value in section.items()
+    }
+    single = {name: value for name, value in sections.items() if not isinstance(value, dict)}
+    return {key: json.dumps(value) for key, value in {**single, **flat}.items()}
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(torch.load(path, weights_only=True))
+        state = dict(torch.load(path, weights_only=True, map_location="cpu"))
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise TrainingError(
             "the checkpoint cannot be read", where=str(path), fix="Give another --run to start anew."
         ) from error
+    return state
+
+
+def _differences(theirs: dict[str, str], ours: dict[str, str]) -> list[str]:
+    return [
+        f"{key} is {theirs.get(key)}, not {ours.get(key)}"
+        for key in {**theirs, **ours}
+        if theirs.get(key) != ours.get(key)
+    ]

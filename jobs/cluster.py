@@ -1,4 +1,4 @@
-"""Connects to Ray: the cluster this runs in or ``RAY_ADDRESS`` names, else a local one for this process.
+"""Connects to Ray: the cluster that ``RAY_ADDRESS`` names (Ray sets it for jobs), else one of its own.
 
 Knows nothing of the work done on it.
 """
@@ -17,4 +17,9 @@ def attach() -> None:
         # That Ray guards itself with a token by default is no warning.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         os.environ.setdefault("RAY_worker_niceness", "0")  # workers of a local Ray would run at nice 15
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(
+            None if "RAY_ADDRESS" in os.environ else "local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )

@@ -25,9 +25,9 @@ from engine.config import Config, to_dict
 from engine.data.dataset import Dataset
 from engine.errors import FirstclickError, TrainingError
 from engine.learning.meta import MetaModel
-from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.setup import Experiment, build_model, build_training, set_up
 from engine.learning.training import PassReport, Training
-from jobs.checkpoints import load_state, save_state
+from jobs.checkpoints import resume, save
 from jobs.cluster import attach
 from jobs.publish import publish
 
@@ -50,6 +50,7 @@ def train_distributed(data: Path, out: Path, config: Config, storage: Path, run:
             except Empty:
                 continue
             if isinstance(message, FirstclickError):
+                fit.join(timeout=30)  # the other workers meet the same error and end, too
                 raise message
             yield message
     finally:
@@ -93,15 +94,16 @@ def _train(args: dict[str, Any]) -> None:
     rank, world = context.get_world_rank(), context.get_world_size()
     config = Config(**args["config"])
     experiment = set_up(Dataset.load(Path(args["data"])), config)
-    training = build_training(
-        experiment, build_model(experiment).to(get_device()), _averaged, slice(rank, None, world)
-    )
-    _resume(training)
+    training = build_training(experiment, build_model(experiment).to(get_device()), _averaged, rank, world)
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is not None:
+        with checkpoint.as_directory() as folder:
+            resume(training, experiment, Path(folder))
     for report in training.run():
         if rank == 0:
             args["reports"].put(report)
         if training.done or report.passes_done % config.train.checkpoint_every == 0:
-            _checkpoint(training, report, rank)
+            _checkpoint(training, experiment, report, rank)
     if rank == 0:
         publish(experiment, training.best_model().cpu(), training.best_quality, Path(args["out"]))
 
@@ -113,23 +115,14 @@ def _averaged(model: MetaModel) -> nn.Module:
     return DistributedDataParallel(model, forward_sync_buffers=False)
 
 
-def _resume(training: Training) -> None:
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is not None:
-        with checkpoint.as_directory() as folder:
-            state = load_state(Path(folder))
-        if state is not None:
-            training.load_state_dict(state)
-
-
-def _checkpoint(training: Training, report: PassReport, rank: int) -> None:
+def _checkpoint(training: Training, experiment: Experiment, report: PassReport, rank: int) -> None:
     """All workers report; rank 0 brings the checkpoint. The metrics are sums over all workers already."""
     metrics = asdict(report)
     if rank:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:
-        save_state(training.state_dict(), Path(folder))
+        save(training, experiment, Path(folder))
         ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
 

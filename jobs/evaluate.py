@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from engine.artifact import load_artifact
-from engine.config import Config
+from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
 from engine.evaluation.baselines import baselines
@@ -41,7 +41,8 @@ def evaluate(artifact: Path, data: Path) -> Report:
             where=f"{artifact} and {data}",
             fix="Give the data set it was trained on, or pretrain on this one.",
         )
-    return compare(set_up(dataset, Config(**loaded.manifest["config"])), loaded.model)
+    config = parse_config(loaded.manifest["config"], where=f"{artifact}, written by another version")
+    return compare(set_up(dataset, config), loaded.model)
 
 
 def compare(experiment: Experiment, model: MetaModel) -> Report:
@@ -78,6 +79,8 @@ def evaluate_command(
     ] = None,
 ) -> None:
     """Measure quality by shots on unseen users, beside tuned baselines."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     report = evaluate(artifact, data)
     console.print(terminal_table([report]))
     if out is not None:

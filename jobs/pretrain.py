@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from engine.artifact import read_manifest
-from engine.config import Config, load_config, to_dict
+from engine.artifact import check_target, read_manifest
+from engine.config import Config, load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import build_model, build_training, set_up
+from engine.errors import ConfigError
+from engine.learning.setup import Experiment, build_model, build_training, set_up
 from engine.learning.training import PassReport
-from jobs.checkpoints import load_state, save_state
+from jobs.checkpoints import plain_options, resume, save
 from jobs.distributed import train_distributed
 from jobs.publish import publish
 from jobs.terminal import console, run_command, show_passes
@@ -39,45 +41,52 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
         run: name of the run to start or resume. Default: named after data set and configuration.
 
     Raises:
-        FirstclickError: data, configuration or training is wrong.
+        FirstclickError: data, configuration, a folder or training is wrong.
     """
-    dataset = Dataset.load(data)
-    set_up(dataset, config)  # say what is wrong before any worker starts
-    run = run or run_name(dataset, config)
-    console.print(f"run [bold]{run}[/] in {storage}: {describe(dataset)}")
+    check_target(out)
+    experiment = set_up(Dataset.load(data), config)  # says what is wrong before any worker starts
+    run = run_name(experiment) if run is None else _checked(run)
+    console.print(f"run [bold]{run}[/] in {storage}: {describe(experiment)}")
     if config.train.workers:
         reports = train_distributed(data, out, config, storage, run)
     else:
-        reports = train_here(dataset, out, config, storage / run)
+        reports = train_here(experiment, out, storage / run)
     last = show_passes(reports, config.outer.passes)
     if last is None:
         console.print(f"run {run} was complete; give another --run to train anew")
     return read_manifest(out)
 
 
-def train_here(dataset: Dataset, out: Path, config: Config, folder: Path) -> Iterator[PassReport]:
+def train_here(experiment: Experiment, out: Path, folder: Path) -> Iterator[PassReport]:
     """Train in this process, with checkpoints in ``folder``, and publish at the end."""
-    experiment = set_up(dataset, config)
     training = build_training(experiment, build_model(experiment))
-    state = load_state(folder)
-    if state is not None:
-        training.load_state_dict(state)
+    resume(training, experiment, folder)
     for report in training.run():
-        if training.done or report.passes_done % config.train.checkpoint_every == 0:
-            save_state(training.state_dict(), folder)
+        if training.done or report.passes_done % experiment.config.train.checkpoint_every == 0:
+            save(training, experiment, folder)
         yield report
     publish(experiment, training.best_model(), training.best_quality, out)
 
 
-def run_name(dataset: Dataset, config: Config) -> str:
+def run_name(experiment: Experiment) -> str:
     """A name that changes with the data and the configuration."""
-    identity = json.dumps([dataset.manifest["fingerprint"], to_dict(config)], sort_keys=True)
-    return f"pretrain-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
+    options = [experiment.dataset.manifest["fingerprint"], plain_options(experiment.config)]
+    return f"pretrain-{hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:10]}"
 
 
-def describe(dataset: Dataset) -> str:
-    histories = dataset.histories
-    return f"{histories.n_users:,} users, {len(dataset.item_ids):,} items, {histories.n_events:,} events"
+def _checked(run: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run):
+        raise ConfigError(
+            f"'{run}' cannot be a run's name", where="--run", fix="Use letters, digits, '.', '_' and '-'."
+        )
+    return run
+
+
+def describe(experiment: Experiment) -> str:
+    """What will be learned from, for people."""
+    dataset = experiment.dataset
+    sizes = f"{dataset.n_users:,} users, {dataset.n_items:,} items, {dataset.histories.n_events:,} events"
+    return f"{sizes}; quality after {', '.join(map(str, experiment.shots))} events"
 
 
 def pretrain_command(

@@ -42,6 +42,7 @@ def publish(experiment: Experiment, model: MetaModel, best_quality: float, out: 
         model,
         experiment.dataset.items,
         experiment.dataset.signals,
+        experiment.default_signal,
         experiment.item_encoder,
         experiment.user_encoder,
         manifest,

@@ -42,6 +42,8 @@ def recommend_command(
     console.print(slate_table(slate, titles))
     for ignored in slate.ignored:
         console.print(f"ignored {escape(ignored.item_id)}: {ignored.reason}")
+    for name in slate.unknown_features:
+        console.print(f"ignored user feature {escape(name)}: the data have none of that name")
 
 
 def read_event(text: str) -> dict[str, object]:

@@ -30,6 +30,9 @@ def run_app(app: Callable[[], Any]) -> None:
     except FirstclickError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         errors.print("stopped")
         sys.exit(130)

@@ -1,7 +1,8 @@
 """The HTTP interface: paths, what each takes and answers.
 
-Knows nothing of Ray and of how the model came to be loaded. Adapting and ranking take a fraction of a
-millisecond and run on the event loop; search, which scans the catalogue's text, runs in a thread.
+Knows nothing of Ray and of how the model came to be loaded. Adapting and ranking take about a millisecond and
+run on the event loop; explaining, which adapts once for each event, and search, which scans the catalogue's
+text, run in a thread.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from serve_apps import problems
@@ -73,7 +75,10 @@ def _add_operations(app: FastAPI, current: Callable[[], ServedModel | None]) -> 
     )
     async def recommend(request: RecommendRequest) -> RecommendAnswer:
         """The slate for a person with these events. Nothing is stored: the same request, the same answer."""
-        return _ready(current()).recommend(request)
+        model = _ready(current())
+        if request.explain:
+            return await run_in_threadpool(model.recommend, request)
+        return model.recommend(request)
 
     @app.get(
         "/v1/items",

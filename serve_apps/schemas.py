@@ -7,7 +7,7 @@ string for a number, NaN or infinity are refused, so that a typo is an error and
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,9 +17,11 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
 
 K_MAX = 1000
+K_EXPLAINED_MAX = 100
 EVENTS_MAX = 1000
 CANDIDATES_MAX = 20_000
 FEATURES_MAX = 256
@@ -116,7 +118,15 @@ class RecommendRequest(_Request):
     candidates: list[ItemId] | None = Field(
         None, max_length=CANDIDATES_MAX, description="Rank only these items; default: the whole catalogue."
     )
-    explain: bool = Field(False, description="Say which events put each item where it is.")
+    explain: bool = Field(
+        False, description=f"Say which events put each item where it is; needs k <= {K_EXPLAINED_MAX}."
+    )
+
+    @model_validator(mode="after")
+    def _explained_slates_are_short(self) -> Self:
+        if self.explain and self.k > K_EXPLAINED_MAX:
+            raise ValueError(f"with explain, k is at most {K_EXPLAINED_MAX}")
+        return self
 
 
 class ItemsQuery(BaseModel):
@@ -158,7 +168,9 @@ class RecommendAnswer(_Answer):
     items: list[RecommendedItem] = Field(description="The slate, best first.")
     model_version: str
     shots: int = Field(description="Number of events that were used.")
-    ignored_events: list[IgnoredEvent]
+    ignored_events: list[IgnoredEvent] = Field(description="Events that could not be used.")
+    ignored_candidates: list[str] = Field(description="Candidates that are not in the catalogue.")
+    ignored_features: list[str] = Field(description="Features of the person that the model does not know.")
     latency_ms: float = Field(description="Adapting and ranking, without HTTP.")
 
 

@@ -54,6 +54,8 @@ class ServedModel:
             model_version=self.version,
             shots=slate.shots,
             ignored_events=[IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in slate.ignored],
+            ignored_candidates=list(slate.unknown_candidates),
+            ignored_features=list(slate.unknown_features),
             latency_ms=round(latency_ms, 3),
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,16 @@ class Support:
 
 
 def read_events(
-    events: Sequence[Mapping[str, object]], item_rows: Mapping[str, int], signals: Signals
+    events: Sequence[Mapping[str, object]],
+    item_rows: Mapping[str, int],
+    signals: Signals,
+    default_signal: int,
 ) -> Support:
     """Turn ``[{"item_id", "value" or "event", "timestamp"?}, ...]`` into a support.
 
     Events are put in time order where each has a timestamp; otherwise they are taken as given, oldest
-    first. Items that are not in the catalogue are ignored and reported.
+    first. An event with neither value nor name is of the default signal: what people most often want.
+    Items that are not in the catalogue are ignored and reported.
 
     Raises:
         RequestError: an event is not an object, lacks item_id, or a value, event or timestamp cannot
@@ -54,7 +59,7 @@ def read_events(
     known: list[tuple[float | None, int, int]] = []
     ignored = []
     for position, event in enumerate(events):
-        item_id, signal, timestamp = _read_event(event, signals, f"events[{position}]")
+        item_id, signal, timestamp = _read_event(event, signals, default_signal, f"events[{position}]")
         if item_id in item_rows:
             known.append((timestamp, item_rows[item_id], signal))
         else:
@@ -68,7 +73,9 @@ def read_events(
     )
 
 
-def _read_event(event: object, signals: Signals, where: str) -> tuple[str, int, float | None]:
+def _read_event(
+    event: object, signals: Signals, default_signal: int, where: str
+) -> tuple[str, int, float | None]:
     if not isinstance(event, Mapping):
         raise RequestError(
             f"{event!r} is not an event", where=where, fix='Send {"item_id": ..., "value": ...}.'
@@ -81,13 +88,14 @@ def _read_event(event: object, signals: Signals, where: str) -> tuple[str, int, 
             fix="An event has item_id, value or event, and timestamp.",
         )
     item_id = event.get("item_id")
-    if isinstance(item_id, bool) or not isinstance(item_id, (str, int)):
+    if isinstance(item_id, bool) or not isinstance(item_id, (str, Integral)):
         raise RequestError(f"item_id is {item_id!r}", where=where, fix="Give a string or an integer.")
     value, name = event.get("value"), event.get("event")
     if name is not None and not isinstance(name, str):
         raise RequestError(f"event is {name!r}", where=where, fix="Give the event's name.")
+    number = _number(value, "value", where)
     try:
-        signal = signals.encode(_number(value, "value", where), name)
+        signal = default_signal if number is None and name is None else signals.encode(number, name)
     except RequestError as error:
         raise RequestError(error.what, where=where, fix=error.fix) from None
     return str(item_id), signal, _number(event.get("timestamp"), "timestamp", where)
@@ -96,12 +104,12 @@ def _read_event(event: object, signals: Signals, where: str) -> tuple[str, int, 
 def _number(value: object, field: str, where: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not _finite(value):
         raise RequestError(f"{field} is {value!r}", where=where, fix="Give a finite number.")
     return float(value)
 
 
-def _finite(value: int | float) -> bool:
+def _finite(value: Real) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:

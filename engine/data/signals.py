@@ -61,8 +61,8 @@ class Signals:
         """Which signals count as wanted, (R,).
 
         Args:
-            relevant_min: numbers from here on are relevant. Without it: levels from 4/5 of the largest
-                on, and all bins. A bin counts by its mean.
+            relevant_min: numbers from here on are relevant. Without it: ratings and levels from 4/5 of the
+                largest on; all bins of other numbers. A bin counts by its mean.
             relevant: names of relevant signals. With it, only these and, where ``relevant_min`` is
                 given, the numbers from there on; without it, all named events.
 
@@ -90,8 +90,11 @@ class Signals:
     def encode(self, value: float | None = None, event: str | None = None) -> int:
         """The signal row of one event of a request; the number wins where both are given.
 
+        A number between two levels is taken as the nearer one.
+
         Raises:
-            RequestError: the data has no such number or event; the known ones are named.
+            RequestError: the data has no such number or event, or neither is given and the data has
+                several signals; the known ones are named.
         """
         if value is not None and self.n_numbers:
             return self._row_of_number(value)
@@ -122,7 +125,8 @@ class Signals:
 
     def _default_minimum(self) -> float:
         top = float(self.value[self.n_numbers - 1]) if self.n_numbers else 0.0
-        return -math.inf if self.binned else min(0.8 * top, top)
+        any_number = self.binned and not self.names[0].startswith("rating=")
+        return -math.inf if any_number else min(0.8 * top, top)
 
     def _row_of(self, name: str) -> int:
         if name in self.names:
@@ -141,10 +145,12 @@ class Signals:
             raise self._unknown(f"value {value!r} is not a number") from error
         if not math.isfinite(number):
             raise self._unknown(f"value {value!r} is not finite")
-        row = int(self.encode_numbers(np.array([number]))[0])
-        if not self.binned and not (row < self.n_numbers and self.value[row] == number):
-            raise self._unknown(f"value {value!r} does not occur in the data")
-        return row
+        if self.binned:
+            return int(self.encode_numbers(np.array([number]))[0])
+        levels = self.value[: self.n_numbers]
+        if not levels[0] <= number <= levels[-1]:
+            raise self._unknown(f"value {value!r} is outside the scale, {levels[0]:g} to {levels[-1]:g}")
+        return int(np.abs(levels - number).argmin())
 
     def _unknown(self, what: str) -> RequestError:
         return RequestError(what, fix=f"Known signals are {_listed(self.names)}.")
@@ -165,7 +171,8 @@ def build_signals(
         events: the distinct event names.
 
     Raises:
-        DataError: so many event names that the column cannot be the kind of event.
+        DataError: so many event names that the column cannot be the kind of event, or one that is
+            called like a number's signal.
     """
     if len(events) > MAX_EVENT_NAMES:
         raise DataError(
@@ -180,6 +187,13 @@ def build_signals(
     else:
         edges, value = np.empty(0), numbers.astype(np.float64)
         names = [f"{column}={_short(v)}" for v in value.tolist()]
+    clash = sorted(set(names) & set(events))
+    if clash:
+        raise DataError(
+            f"an event is named {clash[0]!r}, like a signal of the column {column}",
+            where="column event",
+            fix="Rename the event.",
+        )
     value = np.concatenate([value, np.full(len(events), np.nan)])
     return Signals((*names, *sorted(events)), value, edges)
 

@@ -7,10 +7,7 @@ files or of how the episode rows were computed.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -33,6 +30,7 @@ from engine.data.dataset import (
 from engine.data.shards import histories_of
 from engine.data.signals import Signals
 from engine.errors import DataError
+from engine.folders import is_free, replacing
 
 
 @dataclass(frozen=True)
@@ -49,9 +47,7 @@ class Contents:
 
 def check_target(folder: Path) -> None:
     """Raise DataError unless the folder may be written: it is new, empty, or an older data set."""
-    if folder.is_dir() and (not any(folder.iterdir()) or is_dataset(folder)):
-        return
-    if folder.exists():
+    if not is_free(folder) and not is_dataset(folder):
         raise DataError(
             "will not overwrite what is not a prepared data set",
             where=str(folder),
@@ -73,17 +69,27 @@ def write_dataset(
     Raises:
         DataError: the target is something else than a data set, or cannot be written.
     """
-    with _replacing(folder) as temporary:
-        (temporary / EPISODES).mkdir()
-        for number, rows in shards:
-            pq.write_table(rows, temporary / EPISODES / f"part-{number:05d}.parquet", compression="zstd")
-        pq.write_table(contents.items, temporary / ITEMS, compression="zstd")
-        pq.write_table(contents.users, temporary / USERS, compression="zstd")
-        if contents.edges is not None:
-            pq.write_table(contents.edges, temporary / EDGES, compression="zstd")
-        manifest = {**_header(temporary, contents), **about}
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
-        (temporary / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    check_target(folder)
+    try:
+        with replacing(folder) as temporary:
+            return _write(temporary, shards, contents, about)
+    except OSError as error:
+        raise DataError(f"cannot be written: {error.strerror or error}", where=str(folder)) from None
+
+
+def _write(
+    folder: Path, shards: Iterable[tuple[int, pa.Table]], contents: Contents, about: dict[str, Any]
+) -> dict[str, Any]:
+    (folder / EPISODES).mkdir()
+    for number, rows in shards:
+        pq.write_table(rows, folder / EPISODES / f"part-{number:05d}.parquet", compression="zstd")
+    pq.write_table(contents.items, folder / ITEMS, compression="zstd")
+    pq.write_table(contents.users, folder / USERS, compression="zstd")
+    if contents.edges is not None:
+        pq.write_table(contents.edges, folder / EDGES, compression="zstd")
+    manifest = {**_header(folder, contents), **about}
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
 
 
@@ -114,26 +120,3 @@ def _header(folder: Path, contents: Contents) -> dict[str, Any]:
         "user_kinds": contents.user_kinds,
         "shards": len(parts),
     }
-
-
-@contextmanager
-def _replacing(folder: Path) -> Iterator[Path]:
-    """A temporary sibling that takes the folder's place if all goes well, and vanishes if not."""
-    check_target(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.partial-", dir=folder.parent))
-    except OSError as error:
-        raise DataError(f"cannot be written: {error.strerror}", where=str(folder)) from None
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old-", dir=folder.parent))
-            folder.rename(old / folder.name)
-            temporary.rename(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -64,18 +64,33 @@ def evaluate(
     calibration: dict[str, dict[int, m.Calibration]] = {}
     for row, scorer in enumerate(scorers):
         kind = meaning.get(scorer.name, "order")
-        for column, (shots, episodes) in enumerate(held_out.episodes.items()):
+        for column, shots in enumerate(held_out.episodes):
             on_step(scorer.name, shots)
-            scores_BN = scorer.score(episodes)
-            for t, measure in enumerate((measures if kind == "value" else ranking).values()):
-                values[row, t, column] = measure(scores_BN, episodes, held_out.outcomes)
+            chosen = measures if kind == "value" else ranking
+            figures, chances = _score(scorer, shots, held_out, list(chosen.values()))
+            values[row, : len(chosen), column] = figures
             if kind == "probability":
-                calibration.setdefault(scorer.name, {})[shots] = _calibration(scores_BN, held_out.outcomes)
+                calibration.setdefault(scorer.name, {})[shots] = m.calibration(
+                    chances, held_out.outcomes.wanted
+                )
     layout = tuple(names), tuple(measures), tuple(held_out.episodes)
     return Report(*layout, values, reference, dict(context or {}), calibration)
 
 
 Measure = Callable[[Scores, Episodes, Outcomes], m.PerUser]
+
+
+def _score(
+    scorer: Scorer, shots: int, held_out: HeldOut, measures: Sequence[Measure]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each measure of each user (T, B), and the scores of what users did after the gap (X,)."""
+    figures, chances = [], []
+    for part in held_out.parts():
+        episodes, outcomes = part.episodes[shots], part.outcomes
+        scores_BN = scorer.score(episodes)
+        figures.append(np.stack([measure(scores_BN, episodes, outcomes) for measure in measures]))
+        chances.append(np.asarray(scores_BN[outcomes.user, outcomes.item], np.float64))
+    return np.concatenate(figures, axis=1), np.concatenate(chances)
 
 
 def _ranking_measures(k: int) -> dict[str, Measure]:
@@ -96,10 +111,6 @@ def _value_measures(signal_value: NDArray[np.float64] | None) -> dict[str, Measu
         "rmse": lambda scores, _, outcomes: m.rmse(scores, outcomes, signal_value),
         "mae": lambda scores, _, outcomes: m.mae(scores, outcomes, signal_value),
     }
-
-
-def _calibration(scores_BN: Scores, outcomes: Outcomes) -> m.Calibration:
-    return m.calibration(scores_BN[outcomes.user, outcomes.item], outcomes.wanted)
 
 
 def _checked(

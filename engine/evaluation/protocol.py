@@ -7,18 +7,19 @@ Shapes: U users of the data set, B held-out users, X query events of all held-ou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.episodes import Draw, Episodes, collate
+from engine.data.episodes import Draw, Episodes, collate, take_episodes
 from engine.data.histories import Histories
 from engine.errors import ConfigError, DataError
 
 SHOTS = (0, 1, 3, 5, 10, 20)
+PART = 256  # users scored at once
 Order = Literal["time", "random"]
 
 
@@ -57,6 +58,11 @@ class Outcomes:
     signal: NDArray[np.int64]  # (X,)
     wanted: NDArray[np.bool_]  # (X,) some query event of the user with this item was relevant
 
+    def take(self, rows: range) -> Outcomes:
+        """Those of a run of users."""
+        mine = (self.user >= rows.start) & (self.user < rows.stop)
+        return Outcomes(self.user[mine] - rows.start, self.item[mine], self.signal[mine], self.wanted[mine])
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -65,6 +71,14 @@ class HeldOut:
     users: NDArray[np.int64]  # (B,) rows of the data set
     episodes: Mapping[int, Episodes]  # by shots
     outcomes: Outcomes
+
+    def parts(self, size: int = PART) -> Iterator[HeldOut]:
+        """Runs of ``size`` users, in order: scores of (size, N) fit in memory where (B, N) may not."""
+        for first in range(0, len(self.users), size):
+            rows = range(first, min(first + size, len(self.users)))
+            run = slice(rows.start, rows.stop)
+            episodes = {k: take_episodes(e, run) for k, e in self.episodes.items()}
+            yield HeldOut(self.users[run], episodes, self.outcomes.take(rows))
 
 
 @dataclass(frozen=True)
@@ -123,25 +137,33 @@ def hold_out(
     return HeldOut(kept, episodes, _outcomes(histories, cuts, relevant))
 
 
-def held_out_episodes(
-    histories: Histories,
-    users: NDArray[np.int64],
-    user_x: NDArray[np.float32],
-    relevant: NDArray[np.bool_],
-    shots: Sequence[int] = SHOTS,
-    order: Order = "time",
-    gap: int = 20,
-    seed: int = 0,
-    min_events: int | None = None,
-) -> dict[int, Episodes]:
-    """The episodes of `hold_out`, by shots."""
-    held = hold_out(histories, users, user_x, relevant, shots, order, gap, seed, min_events)
-    return dict(held.episodes)
-
-
 def gap_lengths(lengths: NDArray[np.int64], gap: int, shots_max: int) -> NDArray[np.int64]:
     """Events set aside per user: ``min(gap, n // 2)``, where a ``gap`` of 0 stands for ``shots_max``."""
     return np.minimum(gap or shots_max, lengths // 2)
+
+
+def query_counts(
+    histories: Histories,
+    n_items: int,
+    relevant: NDArray[np.bool_],
+    gap: int,
+    order: Order,
+    shots_max: int,
+) -> NDArray[np.float64]:
+    """Late popularity: the expected number of an item's relevant events after the gap, (N,).
+
+    What people choose first is not what they choose later. In order of time the events after the gap
+    count; in a random order every relevant event does, by its chance ``1 - gap / n`` to land there.
+    """
+    gaps = gap_lengths(histories.lengths, gap, shots_max)
+    if order == "time":
+        position = np.arange(histories.n_events) - np.repeat(histories.start[:-1], histories.lengths)
+        chance = (position >= np.repeat(gaps, histories.lengths)).astype(np.float64)
+    else:
+        chance = np.repeat(1 - gaps / np.maximum(histories.lengths, 1), histories.lengths)
+    wanted = relevant[histories.signal]
+    counts = np.bincount(histories.item_row[wanted], chance[wanted], minlength=n_items)
+    return counts.astype(np.float64)
 
 
 def _check(shots: Sequence[int], order: str, gap: int) -> None:

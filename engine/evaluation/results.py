@@ -2,7 +2,7 @@
 
 Knows nothing of models, of how figures were measured or of how they are shown.
 
-Shapes: M methods, T metrics, K numbers of shots, B held-out users.
+Shapes: M methods, T metrics, H numbers of shots, B held-out users.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Report:
     methods: tuple[str, ...]
     metrics: tuple[str, ...]
     shots: tuple[int, ...]
-    values: NDArray[np.float64]  # (M, T, K, B)
+    values: NDArray[np.float64]  # (M, T, H, B)
     reference: str
     context: dict[str, Any] = field(default_factory=dict)
     calibration: dict[str, dict[int, Calibration]] = field(default_factory=dict)  # by method and shots

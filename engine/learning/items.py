@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+RIDGE = 10.0  # as many items must share a feature before it is half believed
+
 
 class Items(NamedTuple):
     """The catalogue as one step sees it."""
@@ -21,18 +23,20 @@ class Items(NamedTuple):
 
 
 class ItemRepresentation(nn.Module):
-    """``phi = diag(exp g) P0 + Delta + E(x)`` and ``b = b0 + residual``.
+    """``phi = diag(exp g) P0 + Delta + x E`` and ``b = b0 + residual``.
 
-    P0 (the spectral start) and b0 (log-popularity) are fixed; g, Delta, E and the residual of b are
-    learned and decayed towards that start. A cold item has neither P0, Delta nor b: it is ``E(x)``
-    and a base measure ``beta . x + beta0``. ``hidden`` items are shown like cold ones (item dropout),
-    so that the features learn to stand in for the rest.
+    P0 (the spectral start) and b0 (log-popularity) are fixed; g, Delta, E and the residual are learned.
+    A cold item has no P0, Delta or b of its own: what the warm items' features say of P0 and b0 (a ridge
+    regression) takes their place, and the learned ``x beta`` that of the residual. ``hidden`` items are
+    shown like cold ones (item dropout), so that features learn to stand in for the rest.
     """
 
     spectral_ND: Tensor
     base_N: Tensor
     warm_N: Tensor
     x_NF: Tensor
+    imputed_ND: Tensor
+    imputed_base_N: Tensor
 
     def __init__(self, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor) -> None:
         """
@@ -44,20 +48,39 @@ class ItemRepresentation(nn.Module):
         """
         super().__init__()
         n, dim = spectral_ND.shape
+        n_features = x_NF.shape[1]
         self.register_buffer("spectral_ND", spectral_ND)
         self.register_buffer("base_N", base_N)
         self.register_buffer("warm_N", warm_N)
         self.register_buffer("x_NF", x_NF)
+        self.register_buffer("imputed_ND", predicted(x_NF, spectral_ND, warm_N))
+        self.register_buffer("imputed_base_N", predicted(x_NF, base_N[:, None], warm_N)[:, 0])
         self.log_gain_D = nn.Parameter(torch.zeros(dim))
         self.residual_ND = nn.Parameter(torch.zeros(n, dim))
-        self.encoder_FD = nn.Parameter(torch.zeros(x_NF.shape[1], dim))
+        self.encoder_FD = nn.Parameter(torch.zeros(n_features, dim))
         self.base_residual_N = nn.Parameter(torch.zeros(n))
-        self.base_weight_F = nn.Parameter(torch.zeros(x_NF.shape[1]))
-        self.base_cold = nn.Parameter(base_N.mean())
+        self.cold_base_F = nn.Parameter(torch.zeros(n_features))
 
     def forward(self, hidden_N: Tensor | None = None) -> Items:
         shown_N = self.warm_N if hidden_N is None else self.warm_N & ~hidden_N
-        known_ND = self.spectral_ND * self.log_gain_D.exp() + self.residual_ND
-        phi_ND = torch.where(shown_N.unsqueeze(-1), known_ND, 0.0) + self.x_NF @ self.encoder_FD
-        cold_N = self.base_cold + self.x_NF @ self.base_weight_F
-        return Items(phi_ND, torch.where(shown_N, self.base_N + self.base_residual_N, cold_N))
+        gain_D = self.log_gain_D.exp()
+        warm_ND = self.spectral_ND * gain_D + self.residual_ND
+        own_ND = torch.where(shown_N.unsqueeze(-1), warm_ND, self.imputed_ND * gain_D)
+        cold_N = self.imputed_base_N + self.x_NF @ self.cold_base_F
+        base_N = torch.where(shown_N, self.base_N + self.base_residual_N, cold_N)
+        return Items(own_ND + self.x_NF @ self.encoder_FD, base_N)
+
+
+def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor) -> Tensor:
+    """What the features say of y for every item, by a ridge regression on the known ones, (N, C).
+
+    The intercept is not penalised: an item without features gets the known ones' mean.
+    """
+    if not known_N.any():
+        return torch.zeros_like(y_NC)
+    x_mean_F, y_mean_C = x_NF[known_N].mean(dim=0), y_NC[known_N].mean(dim=0)
+    centred_NF = x_NF - x_mean_F
+    known_NF = centred_NF[known_N]
+    gram_FF = known_NF.T @ known_NF + RIDGE * torch.eye(x_NF.shape[1])
+    weight_FC: Tensor = torch.linalg.solve(gram_FF, known_NF.T @ (y_NC[known_N] - y_mean_C))
+    return y_mean_C + centred_NF @ weight_FC

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -19,12 +20,11 @@ from torch import nn
 
 from engine.config import Config
 from engine.data.dataset import Dataset
-from engine.data.episodes import EpisodeRules, take_episodes
+from engine.data.episodes import EpisodeRules
 from engine.data.features.feature_encoder import FeatureEncoder
-from engine.data.histories import Histories
-from engine.errors import DataError
+from engine.errors import ConfigError, DataError
 from engine.evaluation.metrics import ndcg_at
-from engine.evaluation.protocol import HeldOut, Split, hold_out, split_users
+from engine.evaluation.protocol import HeldOut, Split, hold_out, query_counts, split_users
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
@@ -53,8 +53,21 @@ class Experiment:
     user_x: NDArray[np.float32]  # (U, F)
 
     @property
+    def default_signal(self) -> int:
+        """The commonest of the wanted signals."""
+        signals = self.dataset.histories.signal
+        counts = np.bincount(signals, minlength=len(self.relevant))
+        return int(np.where(self.relevant, counts, -1).argmax())
+
+    @property
     def order(self) -> Literal["time", "random"]:
         return self.config.episodes.order or ("time" if self.dataset.dated else "random")
+
+    @property
+    def shots(self) -> tuple[int, ...]:
+        """Where quality is measured: the numbers of shots that fit before the query."""
+        gap = self.config.episodes.query_after
+        return tuple(k for k in self.config.evaluation.shots if not gap or k <= gap)
 
     @property
     def rules(self) -> EpisodeRules:
@@ -70,7 +83,7 @@ class Experiment:
             users,
             self.user_x,
             self.relevant,
-            self.config.evaluation.shots,
+            self.shots,
             self.order,
             self.config.episodes.query_after,
         )
@@ -99,7 +112,7 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
         )
     users = FeatureEncoder.fit(dataset.users.take(split.train), dataset.user_kinds)
     items = FeatureEncoder.fit(dataset.items, dataset.item_kinds)
-    return Experiment(
+    experiment = Experiment(
         config,
         dataset,
         split,
@@ -109,6 +122,22 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
         items.transform(dataset.items),
         users.transform(dataset.users),
     )
+    _check_validation(experiment)
+    return experiment
+
+
+def _check_validation(experiment: Experiment) -> None:
+    """Say before training that quality cannot be measured, not after its first pass."""
+    if not experiment.shots:
+        raise ConfigError(
+            f"none of evaluation.shots = {list(experiment.config.evaluation.shots)} fits before the query",
+            where=f"episodes.query_after = {experiment.config.episodes.query_after}",
+            fix="Add 0 to evaluation.shots.",
+        )
+    try:
+        experiment.held_out(experiment.split.validation)
+    except DataError as error:
+        raise DataError(f"validation users: {error.what}", where=error.where, fix=error.fix) from None
 
 
 def build_model(experiment: Experiment) -> MetaModel:
@@ -122,7 +151,14 @@ def build_model(experiment: Experiment) -> MetaModel:
         config.items.dim,
         config.items.shrink,
     )
-    popularity = query_counts(histories, experiment.rules, n_items)
+    popularity = query_counts(
+        histories,
+        n_items,
+        experiment.relevant,
+        config.episodes.query_after,
+        experiment.order,
+        max(experiment.shots),
+    )
     return MetaModel(
         ItemRepresentation(
             torch.from_numpy(spectral),
@@ -148,9 +184,10 @@ def build_training(
     experiment: Experiment,
     model: MetaModel,
     wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
-    judged: slice = slice(None),
+    rank: int = 0,
+    world: int = 1,
 ) -> Training:
-    """The outer loop for ``model``; ``judged`` is which validation users this worker judges."""
+    """The outer loop for ``model``, as worker ``rank`` of ``world``."""
     outer = experiment.config.outer
     train = experiment.split.train
     return Training(
@@ -167,33 +204,23 @@ def build_training(
             outer.population_weight,
             Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout),
         ),
-        partial(mean_ndcg, experiment.held_out(experiment.split.validation), judged),
+        partial(mean_ndcg, experiment.held_out(experiment.split.validation), rank, world),
         wrap,
     )
 
 
 @torch.inference_mode()
-def mean_ndcg(held: HeldOut, judged: slice, model: MetaModel) -> tuple[float, int]:
-    """nDCG@10 averaged over the numbers of shots, as (sum over users, users) of the users ``judged``."""
-    view = model.view()
-    by_shots = []
-    for episodes in held.episodes.values():
-        mine = take_episodes(episodes, judged)
-        if len(mine):
-            scores = model.predict(view, mine.to(view.phi_ND.device))
-            by_shots.append(ndcg_at(scores.cpu().numpy(), mine))
-    return float(np.mean(by_shots, axis=0).sum()) if by_shots else 0.0, len(range(len(held.users))[judged])
+def mean_ndcg(held: HeldOut, rank: int, world: int, model: MetaModel) -> tuple[float, int]:
+    """nDCG@10 averaged over the numbers of shots, as (sum over users, users).
 
-
-def query_counts(histories: Histories, rules: EpisodeRules, n_items: int) -> NDArray[np.int64]:
-    """How often each item occurs among the events that can be queries, (N,).
-
-    Under a time order with a gap these are the wanted events after the gap: what people choose first
-    is not what they choose later.
+    Of several workers each judges every ``world``-th part of the users.
     """
-    wanted = rules.relevant[histories.signal]
-    if rules.order == "time" and rules.query_after:
-        gap = np.minimum(rules.query_after, histories.lengths // 2)
-        position = np.arange(histories.n_events) - np.repeat(histories.start[:-1], histories.lengths)
-        wanted = wanted & (position >= np.repeat(gap, histories.lengths))
-    return np.bincount(histories.item_row[wanted], minlength=n_items)
+    view = model.view()
+    total, users = 0.0, 0
+    for part in islice(held.parts(), rank, None, world):
+        by_shots = [
+            ndcg_at(model.predict(view, episodes.to(view.phi_ND.device)).cpu().numpy(), episodes)
+            for episodes in part.episodes.values()
+        ]
+        total, users = total + float(np.mean(by_shots, axis=0).sum()), users + len(part.users)
+    return total, users

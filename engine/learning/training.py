@@ -31,8 +31,7 @@ TABLES = (
     "items.residual_ND",
     "items.encoder_FD",
     "items.base_residual_N",
-    "items.base_weight_F",
-    "items.base_cold",
+    "items.cold_base_F",
     "prior.mean_D",
     "prior.from_features_FD",
 )
@@ -118,8 +117,10 @@ class Training:
         """
         while not self.done:
             started = time.perf_counter()
-            loss = self._one_pass()
-            quality = self._validate()
+            try:
+                loss, quality = self._one_pass(), self._validate()
+            except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # A0 is not positive definite
+                raise _diverged(f"pass {self.passes_done + 1}") from None
             self.passes_done += 1
             yield PassReport(
                 self.passes_done, loss, quality, self.best_quality, time.perf_counter() - started
@@ -171,13 +172,10 @@ class Training:
         n, dim = self.model.items.spectral_ND.shape
         noise = draw_noise(self.schedule.dropout, (*seed, step), len(users), self.user_x.shape[1], n, dim)
         noise = rows_of(noise, mine).to(self.device)
-        try:
-            loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # A0 is not positive definite
-            raise self._diverged(step, users) from None
+        loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
         total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
         if not math.isfinite(total):
-            raise self._diverged(step, users)
+            raise _diverged(f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}")
         self.optimiser.zero_grad()
         (loss * (_world() / max(pairs, 1.0))).backward()
         self.optimiser.step()
@@ -192,12 +190,13 @@ class Training:
             self.best = copy.deepcopy(self.model.state_dict())
         return quality
 
-    def _diverged(self, step: int, users: NDArray[np.int64]) -> TrainingError:
-        return TrainingError(
-            "training diverged: the loss is not finite",
-            where=f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}",
-            fix="Lower outer.outer_lr, or look at these users' events and features.",
-        )
+
+def _diverged(where: str) -> TrainingError:
+    return TrainingError(
+        "training diverged: the loss is not finite",
+        where=where,
+        fix="Lower outer.outer_lr, or look at these users' events and features.",
+    )
 
 
 def _rank() -> int:

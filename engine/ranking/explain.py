@@ -75,7 +75,11 @@ def ranks(
     scores_N: NDArray[np.float32], allowed_N: NDArray[np.bool_], rows_K: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Where each of ``rows_K`` stands among the allowed items, (K,), 1 = first; ties go to the lower row."""
-    rivals_N = np.where(allowed_N, scores_N, -np.inf)
-    own_K1 = scores_N[rows_K, None]
-    earlier_KN = np.arange(len(rivals_N)) < rows_K[:, None]
-    return np.asarray(1 + ((rivals_N > own_K1) | ((rivals_N == own_K1) & earlier_KN)).sum(axis=1))
+    rivals_N = np.sort(np.where(allowed_N, scores_N, -np.inf))
+    own_K = scores_N[rows_K]
+    ahead_K = len(rivals_N) - np.searchsorted(rivals_N, own_K, side="right")
+    tied_K = np.searchsorted(rivals_N, own_K, side="right") - np.searchsorted(rivals_N, own_K, side="left")
+    for k in np.flatnonzero(tied_K > allowed_N[rows_K]):
+        row = rows_K[k]
+        ahead_K[k] += (allowed_N[:row] & (scores_N[:row] == own_K[k])).sum()
+    return np.asarray(ahead_K + 1)

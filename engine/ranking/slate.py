@@ -39,7 +39,9 @@ class Slate:
 
     items: tuple[Recommendation, ...]
     shots: int  # events that counted
-    ignored: tuple[Ignored, ...]
+    ignored: tuple[Ignored, ...]  # events that did not
+    unknown_candidates: tuple[str, ...] = ()
+    unknown_features: tuple[str, ...] = ()
 
     @property
     def item_ids(self) -> list[str]:
@@ -61,5 +63,5 @@ def unseen(candidate_N: NDArray[np.bool_], support: Support) -> NDArray[np.bool_
 
 def best_rows(scores_N: NDArray[np.float32], candidate_N: NDArray[np.bool_], k: int) -> NDArray[np.int64]:
     """Rows of the K best candidates, best first; fewer where fewer can be scored."""
-    rows = top_k(np.where(candidate_N, scores_N, np.float32(np.nan))[None], k)[0]
+    rows = top_k(np.where(candidate_N, scores_N, np.float32(np.nan))[None], min(k, len(scores_N)))[0]
     return np.asarray(rows[rows >= 0])

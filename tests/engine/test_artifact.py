@@ -77,6 +77,15 @@ def newer(folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, "format_version": 99}))
 
 
+def without(key: str) -> Callable[[Path], None]:
+    def remove(folder: Path) -> None:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        del manifest[key]
+        (folder / MANIFEST).write_text(json.dumps(manifest))
+
+    return remove
+
+
 def flip(name: str) -> Callable[[Path], None]:
     def break_it(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
@@ -93,11 +102,13 @@ def flip(name: str) -> Callable[[Path], None]:
         (flip(WEIGHTS), "weights.safetensors is not the file that was saved"),
         (flip(CATALOGUE), "catalogue.parquet is not the file"),
         (lambda folder: (folder / FEATURES).unlink(), "features.json is missing"),
-        (lambda folder: (folder / MANIFEST).write_text("{"), "manifest.json cannot be read"),
+        (lambda folder: (folder / MANIFEST).write_text("{"), "manifest.json is not an artifact"),
         (
             lambda folder: (folder / MANIFEST).write_text('{"format_version": 1}'),
-            "manifest.json cannot be read",
+            "manifest.json is not an artifact",
         ),
+        (without("dataset"), "manifest.json is incomplete: dataset"),
+        (without("files"), "manifest.json is incomplete: files"),
         (lambda folder: (folder / MANIFEST).unlink(), "no artifact here"),
         (shutil.rmtree, "no artifact here"),
     ],
@@ -112,6 +123,7 @@ def test_a_broken_artifact_is_refused_with_the_reason(
 
 def test_will_not_replace_what_is_not_an_artifact(checkerboard_artifact: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / MANIFEST).write_text('{"format": "something else"}')
     (tmp_path / "thesis" / "chapter1.tex").write_text("years of work")
     with pytest.raises(ArtifactError, match="will not replace"):
         save_artifact(load_artifact(checkerboard_artifact), tmp_path / "thesis")

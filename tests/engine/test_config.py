@@ -9,7 +9,7 @@ import pytest
 from engine.config import Config, known_keys, load_config, to_dict
 from engine.errors import ConfigError
 
-SHIPPED = sorted((Path(__file__).parents[2] / "tune_configs").rglob("*.toml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "tune_configs").glob("*.toml"))
 
 
 def test_no_file_gives_the_defaults() -> None:

@@ -80,9 +80,7 @@ def test_seen_items_are_left_out_unless_asked_for(rec: Recommender) -> None:
 def test_candidates_limit_the_slate(rec: Recommender) -> None:
     slate = rec.recommend(EVENTS, candidates=["i9", "i8", "i2", "nowhere"])
     assert set(slate.item_ids) == {"i9", "i8"}
-    assert [(i.item_id, i.reason) for i in slate.ignored] == [
-        ("nowhere", "candidate is not in the catalogue")
-    ]
+    assert (slate.unknown_candidates, slate.ignored) == (("nowhere",), ())
     assert rec.recommend(EVENTS, candidates=[]).item_ids == []
 
 
@@ -91,6 +89,20 @@ def test_unknown_items_are_ignored_counted_and_reported(rec: Recommender) -> Non
     assert slate.item_ids == rec.recommend(EVENTS).item_ids
     assert slate.shots == 3
     assert [i.item_id for i in slate.ignored] == ["nowhere"]
+
+
+def test_unknown_features_of_the_user_are_reported(rec: Recommender) -> None:
+    slate = rec.recommend(EVENTS, {"age": 30, "agee": 31})
+    assert slate.unknown_features == ("agee",)
+
+
+def test_an_event_with_neither_value_nor_name_is_a_like(rec: Recommender) -> None:
+    np.testing.assert_array_equal(rec.score([{"item_id": "i2"}]), rec.score(liked(2)))
+
+
+def test_numbers_from_a_table_are_taken(rec: Recommender) -> None:
+    row = {"item_id": "i2", "value": np.int64(5), "timestamp": np.float64(1.0)}
+    np.testing.assert_array_equal(rec.score([row]), rec.score(liked(2)))
 
 
 def test_dated_events_count_in_time_order(rec: Recommender) -> None:

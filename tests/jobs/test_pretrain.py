@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from itertools import islice
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
-from engine import DataError, Recommender, TrainingError
+from engine import ArtifactError, ConfigError, DataError, Recommender, TrainingError
 from engine.artifact import load_artifact
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
+from jobs.distributed import train_distributed
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain, train_here
 from tests.small import SMALL
@@ -44,9 +47,8 @@ def undisturbed(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactor
 def test_an_interrupted_run_goes_on_and_ends_the_same(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    interrupted = train_here(
-        Dataset.load(checkerboard_data), tmp_path / "a", config(), tmp_path / "runs" / "r"
-    )
+    experiment = set_up(Dataset.load(checkerboard_data), config())
+    interrupted = train_here(experiment, tmp_path / "a", tmp_path / "runs" / "r")
     assert [report.passes_done for report in islice(interrupted, 2)] == [1, 2]
     del interrupted
     assert not (tmp_path / "a").exists()
@@ -67,6 +69,45 @@ def test_a_broken_checkpoint_is_named(checkerboard_data: Path, tmp_path: Path) -
         pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", "r")
 
 
+@pytest.mark.parametrize("change", ["seed=7", "items.dim=4", "evaluation.test_share=0.3"])
+def test_a_run_of_another_configuration_is_not_resumed(
+    checkerboard_data: Path, tmp_path: Path, change: str
+) -> None:
+    """Else the published quality would be that of users the model has seen."""
+    runs = tmp_path / "runs"
+    pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=1"), runs, "r")
+    with pytest.raises(ConfigError, match=r"the run of this name is another one: " + change.split("=")[0]):
+        pretrain(checkerboard_data, tmp_path / "b", config("outer.passes=1", change), runs, "r")
+
+
+def test_a_run_that_went_further_is_not_cut_short(checkerboard_data: Path, tmp_path: Path) -> None:
+    pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=2"), tmp_path / "runs", "r")
+    with pytest.raises(ConfigError, match="2 passes done, not 1"):
+        pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=1"), tmp_path / "runs", "r")
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "", ".hidden"])
+def test_a_run_name_is_a_plain_name(checkerboard_data: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be a run's name"):
+        pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", name)
+
+
+def test_what_stands_at_the_target_is_looked_at_before_training(
+    checkerboard_data: Path, tmp_path: Path
+) -> None:
+    """A data set has a manifest.json, too."""
+    with pytest.raises(ArtifactError, match="will not replace"):
+        pretrain(checkerboard_data, checkerboard_data, config(), tmp_path / "runs")
+    assert Dataset.load(checkerboard_data).n_users == 200
+    assert not (tmp_path / "runs").exists()
+
+
+def test_shots_beyond_the_gap_are_left_out(checkerboard_data: Path, tmp_path: Path) -> None:
+    few = config("episodes.query_after=3", "outer.passes=1")
+    manifest = pretrain(checkerboard_data, tmp_path / "a", few, tmp_path / "runs")
+    assert list(manifest["quality"]["test"]["firstclick"]) == ["0", "1", "2"]
+
+
 def test_too_few_users(tmp_path: Path) -> None:
     events = pd.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["x", "y", "x"]})
     prepare(interactions=events, out=tmp_path / "data")
@@ -75,7 +116,7 @@ def test_too_few_users(tmp_path: Path) -> None:
 
 
 def test_nothing_counts_as_wanted(checkerboard_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="relevant"):
+    with pytest.raises(ConfigError, match="relevant"):
         pretrain(checkerboard_data, tmp_path / "a", config("signals.relevant_min=9"), tmp_path / "runs")
 
 
@@ -119,3 +160,33 @@ def test_two_workers_without_any_features(ray_cluster: None, tmp_path: Path) -> 
     prepare(interactions=pd.DataFrame(rows, columns=["user_id", "item_id"]), out=tmp_path / "data")
     manifest = pretrain(tmp_path / "data", tmp_path / "a", config("train.workers=2"), tmp_path / "runs")
     assert manifest["users"]["train"] == 28
+
+
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
+    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """SIGKILL after the second pass; Ray Train starts the worker again from the last checkpoint."""
+    few = config("train.workers=1")
+    killed = 0
+    for report in train_distributed(checkerboard_data, tmp_path / "a", few, tmp_path / "runs", "r"):
+        if report.passes_done == 2 and not killed:
+            killed = kill_train_workers()
+    assert killed == 1
+    assert_close(tmp_path / "a", undisturbed, 0.0)
+
+
+def kill_train_workers() -> int:
+    """Kill the processes that Ray has named after Train's workers; returns how many."""
+    killed = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (process / "cmdline").read_bytes()
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        if name.startswith(b"ray::RayTrainWorker") or b"TrainWorker" in name.split(b"\0")[0]:
+            assert parent > 1
+            os.kill(int(process.name), signal.SIGKILL)
+            killed += 1
+    return killed

@@ -82,6 +82,8 @@ class CountingRecommender:
                 for e in events
                 if e["item_id"] not in self.item_ids
             ),
+            unknown_candidates=tuple(i for i in candidates or () if i not in self.item_ids),
+            unknown_features=tuple(sorted(set(user or ()) - {"age", "fail"})),
         )
 
     def _score(self, item_id: str, events: Sequence[Mapping[str, Any]]) -> float:
@@ -103,6 +105,9 @@ class CountingRecommender:
                     SimpleNamespace(item_id=event["item_id"], score_change=change, rank_without=rank)
                 )
         return tuple(reasons)
+
+
+ABOUT: dict[str, Any] = {"config": {}, "dataset": {}, "quality": {}}  # what a manifest must have
 
 
 @dataclass(frozen=True)
@@ -169,5 +174,5 @@ def real_artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
         scale=1.0,
     )
     folder = tmp_path_factory.mktemp("served") / "artifact"
-    save_artifact(Artifact(model, items, signals, item_encoder, user_encoder, {"quality": {}}), folder)
+    save_artifact(Artifact(model, items, signals, 0, item_encoder, user_encoder, ABOUT), folder)
     return str(folder)

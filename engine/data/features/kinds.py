@@ -95,6 +95,8 @@ def _list_kind(member: pa.DataType, values: Sequence[Sequence[object]]) -> str:
 
 
 def _number_kind(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+    if np.isinf(values).any():
+        return "number"  # so that the infinite ones are found
     values = values[np.isfinite(values)]
     distinct = len(np.unique(values))
     whole = bool((values == np.round(values)).all())

@@ -22,6 +22,7 @@ from engine.errors import DataError
 
 Mask = NDArray[np.bool_]
 MAX_TIMESTAMP = 1e11  # seconds: the year 5138. Milliseconds of our days are beyond it
+EXACT = 2.0**53  # beyond, floats skip whole numbers: such an id may stand for another
 
 
 def require(names: Sequence[str], wanted: Sequence[str], file: str, option: str = "") -> None:
@@ -132,7 +133,7 @@ def _id_texts(values: pa.Array) -> tuple[pa.Array, Mask]:
     kind = values.type
     if pa.types.is_floating(kind):
         numbers = values.to_numpy(zero_copy_only=False)
-        whole = np.isfinite(numbers) & (numbers == np.floor(numbers))
+        whole = (np.abs(numbers) <= EXACT) & (numbers == np.floor(numbers))
         texts = pa.array(np.where(whole, numbers, 0).astype(np.int64)).cast(pa.string())
         return pc.if_else(pa.array(whole), texts, None), ~whole & ~np.isnan(numbers)
     if pa.types.is_integer(kind) or pa.types.is_null(kind) or _is_text(kind):

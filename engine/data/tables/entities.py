@@ -67,8 +67,8 @@ def check_entities(
     for read in reads:
         require(read.table.column_names, (id_column,), read.name)
     kinds = infer_kinds(_join(reads), id_column, given)
-    seen: set[str] = set()
-    checked = [_check_file(read, id_column, kinds, seen) for read in reads]
+    seen, lengths = set[str](), dict[str, int]()
+    checked = [_check_file(read, id_column, kinds, seen, lengths) for read in reads]
     bad = tuple(b for read in checked for b in read.bad)
     return Entities(_join(checked), id_column, kinds, bad)
 
@@ -92,7 +92,10 @@ def check_edges(reads: Sequence[FileTable]) -> tuple[pa.Table, tuple[BadRows, ..
     return _join(checked), tuple(b for read in checked for b in read.bad)
 
 
-def _check_file(read: FileTable, id_column: str, kinds: Mapping[str, str], seen: set[str]) -> FileTable:
+def _check_file(
+    read: FileTable, id_column: str, kinds: Mapping[str, str], seen: set[str], lengths: dict[str, int]
+) -> FileTable:
+    """Bad rows of one file; ``seen`` ids and ``lengths`` of vectors are carried from file to file."""
     encoded, missing, wrong = to_ids(read.table[id_column])
     ids = encoded.dictionary_decode()
     marks: list[Mark] = [
@@ -106,7 +109,8 @@ def _check_file(read: FileTable, id_column: str, kinds: Mapping[str, str], seen:
             marks.append((no_number, column, f"{column} is not a number"))
             marks.append((not_finite & ~_nan(read.table[column]), column, f"{column} is not finite"))
     for column in (c for c in read.table.column_names if kinds.get(c) == "vector"):
-        marks.append((_no_vector(read.table[column]), column, f"{column} is not a vector of numbers"))
+        wrong = _no_vector(read.table[column], column, lengths)
+        marks.append((wrong, column, f"{column} is not a vector of numbers of the first one's length"))
     at = read.table.column_names.index(id_column)
     return read.sort_out(marks, read.table.set_column(at, id_column, ids))
 
@@ -139,8 +143,8 @@ def _repeated(ids: pa.Array, seen: set[str]) -> NDArray[np.bool_]:
     return repeated
 
 
-def _no_vector(column: pa.ChunkedArray) -> NDArray[np.bool_]:
-    wrong, length = np.zeros(len(column), dtype=np.bool_), 0
+def _no_vector(column: pa.ChunkedArray, name: str, lengths: dict[str, int]) -> NDArray[np.bool_]:
+    wrong = np.zeros(len(column), dtype=np.bool_)
     for row, cell in enumerate(column.to_pylist()):
         try:
             vector = as_vector(cell)
@@ -148,8 +152,7 @@ def _no_vector(column: pa.ChunkedArray) -> NDArray[np.bool_]:
             wrong[row] = True
             continue
         if vector is not None:
-            length = length or len(vector)
-            wrong[row] = len(vector) != length
+            wrong[row] = len(vector) != lengths.setdefault(name, len(vector))
     return wrong
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.data.episodes import Episodes
 from engine.data.histories import Histories
-from engine.evaluation.protocol import Order, gap_lengths
+from engine.evaluation.protocol import Order, query_counts
 
 CORE_ITEMS = 4000  # item-item methods need C x C memory and C^3 time
 Events = Literal["liked", "seen"]
@@ -99,9 +99,6 @@ def learn(
 ) -> Knowledge:
     """Count the histories of the training users (and of no others).
 
-    Late popularity counts the events that can be queries: in order of time those after the gap; in a
-    random order every relevant event, by its chance ``1 - gap / n`` to land after the gap.
-
     Args:
         train: histories of the training users, (U).
         n_items: N.
@@ -110,13 +107,7 @@ def learn(
         order: the order in which newcomers will be met.
     """
     wanted = relevant[train.signal]
-    gaps = gap_lengths(train.lengths, gap, shots_max)
-    if order == "time":
-        position = np.arange(train.n_events) - np.repeat(train.start[:-1], train.lengths)
-        chance = (position >= np.repeat(gaps, train.lengths)).astype(np.float64)
-    else:
-        chance = np.repeat(1 - gaps / np.maximum(train.lengths, 1), train.lengths)
-    late_N = np.bincount(train.item_row[wanted], chance[wanted], n_items).astype(np.float64)
+    late_N = query_counts(train, n_items, relevant, gap, order, shots_max)
     return Knowledge(_matrix(train, wanted, n_items), _matrix(train, None, n_items), late_N, relevant)
 
 

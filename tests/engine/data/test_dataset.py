@@ -82,7 +82,7 @@ def test_an_older_data_set_survives_a_failed_attempt_and_is_replaced_by_a_good_o
         raise OSError("disk full")
         yield
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(DataError, match="disk full"):
         write_dataset(folder, failing(), contents(), ABOUT)
     assert Dataset.load(folder).n_users == 2
     write_dataset(folder, shards(), contents(), {**ABOUT, "note": "new"})

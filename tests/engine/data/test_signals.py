@@ -102,9 +102,27 @@ def test_a_request_is_encoded_by_number_or_name_and_the_number_wins():
     assert binned(np.arange(100.0)).encode(1e9) == 7  # beyond the data: the last bin
 
 
+def test_a_number_between_two_levels_is_the_nearer_one():
+    signals = ratings("view")
+    assert [signals.encode(v) for v in (3.4, 3.6, 1.0)] == [2, 3, 0]
+
+
+def test_bins_of_a_rating_are_wanted_from_four_fifths_on():
+    numbers = np.arange(0.0, 101.0)
+    signals = build_signals("rating", numbers, np.ones(101, dtype=np.int64), [])
+    wanted = signals.value[signals.relevant()]
+    assert len(wanted) < len(signals.value)
+    assert wanted.min() >= 0.8 * signals.value.max()
+
+
+def test_an_event_is_not_called_like_a_number():
+    with pytest.raises(DataError, match="an event is named 'rating=3'"):
+        build_signals("rating", np.array([3.0]), np.array([1]), ["rating=3"])
+
+
 @pytest.mark.parametrize(
     ("value", "event"),
-    [(3.7, None), (6, None), (float("nan"), None), (None, "clicked"), (None, None), ("a", None)],
+    [(0.9, None), (6, None), (float("nan"), None), (None, "clicked"), (None, None), ("a", None)],
 )
 def test_what_the_data_do_not_know_names_what_they_do(value, event):
     with pytest.raises(RequestError, match=r"Known signals are rating=1, .*view"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, DataError
-from engine.evaluation.protocol import gap_lengths, held_out_episodes, hold_out, split_users
+from engine.evaluation.protocol import gap_lengths, hold_out, split_users
 
 LIKED = np.array([False, True])
 
@@ -92,7 +92,7 @@ def test_random_order_depends_on_seed_and_user_alone(make_histories) -> None:
     x = no_features(histories)
 
     def order(users: list[int], seed: int) -> list[list[int]]:
-        episodes = held_out_episodes(histories, np.array(users), x, LIKED, (20,), "random", seed=seed)[20]
+        episodes = hold_out(histories, np.array(users), x, LIKED, (20,), "random", seed=seed).episodes[20]
         return [support(episodes, row) for row in range(len(users))]
 
     first, second = order([0, 1], seed=0)
@@ -103,7 +103,7 @@ def test_random_order_depends_on_seed_and_user_alone(make_histories) -> None:
 def test_features_follow_the_kept_users(make_histories) -> None:
     histories = make_histories([[0], [0, 1], [0, 1]])
     x = np.array([[1.0], [2.0], [3.0]], np.float32)
-    episodes = held_out_episodes(histories, np.array([2, 0, 1]), x, LIKED, (0, 1), gap=0)
+    episodes = hold_out(histories, np.array([2, 0, 1]), x, LIKED, (0, 1), gap=0).episodes
     assert episodes[0].user_x[:, 0].tolist() == [3.0, 2.0]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from engine.data.episodes import Episodes, support_only
 from engine.learning.evidence import Evidence, log2_group
-from engine.learning.items import ItemRepresentation
+from engine.learning.items import ItemRepresentation, predicted
 from engine.learning.meta import MetaModel, model_from_state
 from engine.learning.noise import Dropout, draw_noise, rows_of
 from engine.learning.objectives import ranking_loss
@@ -67,14 +67,28 @@ def test_more_events_than_dimensions_are_solved_in_the_primal_with_equal_result(
 def test_cold_items_are_scored_by_their_features(model: MetaModel) -> None:
     view = model.view()
     items = model.items
-    torch.testing.assert_close(view.phi_ND[-2:], items.x_NF[-2:] @ items.encoder_FD)
-    torch.testing.assert_close(view.base_N[-2:], items.base_cold + items.x_NF[-2:] @ items.base_weight_F)
+    placed = items.imputed_ND[-2:] * items.log_gain_D.exp() + items.x_NF[-2:] @ items.encoder_FD
+    torch.testing.assert_close(view.phi_ND[-2:], placed)
+    base = items.imputed_base_N[-2:] + items.x_NF[-2:] @ items.cold_base_F
+    torch.testing.assert_close(view.base_N[-2:], base)
+
+
+def test_imputed_places_follow_the_features_of_the_known() -> None:
+    """What is linear in the features is recovered; without features it is the known ones' mean."""
+    x = torch.randn(400, 3)
+    y = x @ torch.tensor([[2.0], [0.0], [-1.0]]) + 5
+    known = torch.arange(400) < 390
+    torch.testing.assert_close(predicted(x, y, known)[-10:], y[-10:], rtol=0.1, atol=0.15)
+    nothing = predicted(torch.empty(400, 0), y, known)
+    torch.testing.assert_close(nothing, y[known].mean().expand(400, 1))
 
 
 def test_hidden_items_look_like_cold_ones(model: MetaModel) -> None:
     hidden = torch.arange(N) == 4
     view, full = model.view(hidden), model.view()
-    torch.testing.assert_close(view.phi_ND[4], model.items.x_NF[4] @ model.items.encoder_FD)
+    items = model.items
+    placed = items.imputed_ND[4] * items.log_gain_D.exp() + items.x_NF[4] @ items.encoder_FD
+    torch.testing.assert_close(view.phi_ND[4], placed)
     torch.testing.assert_close(view.phi_ND[5], full.phi_ND[5])
 
 

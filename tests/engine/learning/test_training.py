@@ -90,7 +90,8 @@ def two_workers(rank: int, data: Path, folder: Path) -> None:
     run = training(
         data,
         wrap=lambda model: DistributedDataParallel(model, forward_sync_buffers=False),
-        judged=slice(rank, None, 2),
+        rank=rank,
+        world=2,
     )
     gradients = first_gradient(run)
     state = finish(run)
