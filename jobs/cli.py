@@ -1,6 +1,6 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-firstclick demo | prepare | pretrain | evaluate | serve | recommend
+firstclick demo | prepare | pretrain | evaluate | serve | recommend | benchmark
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.benchmark import benchmark_command
 from jobs.demo import demo
 from jobs.evaluate import evaluate_command
 from jobs.prepare import prepare_command
@@ -82,6 +83,7 @@ def serve_command(
 
 
 app.command("recommend")(recommend_command)
+app.command("benchmark")(benchmark_command)
 
 
 def wait_for_stop() -> None:

@@ -30,7 +30,7 @@ from jobs.cluster import attach
 from jobs.evaluate import compare, save_reports
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain
-from jobs.recommend import reason
+from jobs.recommend import reasons
 from jobs.terminal import console
 
 LIKES = ("14", "213", "275")
@@ -106,11 +106,11 @@ def _ask(url: str) -> None:
     console.print(f"POST {url}/v1/recommend  {escape(json.dumps(body))}")
     answer = _post(f"{url}/v1/recommend", body)
     table = Table(title="for a person with three likes", title_justify="left")
-    for column in ("#", "recommended", "because of (what it did to the score; rank without it)"):
+    for column in ("#", "recommended", "because of (effect on the score, rank otherwise)"):
         table.add_column(column)
     for rank, item in enumerate(answer["items"], start=1):
-        reasons = (reason(b["title"], b["score_change"], b["rank_without"]) for b in item["because"])
-        table.add_row(str(rank), escape(item["title"]), "\n".join(reasons))
+        effects = [(b["title"], b["score_change"], b["rank_without"]) for b in item["because"]]
+        table.add_row(str(rank), escape(item["title"]), reasons(effects))
     console.print(table)
     console.print(f"model {answer['model_version']}, adapted and ranked in {answer['latency_ms']:.1f} ms")
 

@@ -37,12 +37,28 @@ def summary(manifest: dict[str, Any], folder: str) -> Table:
         table.add_row(f"{role} features", ", ".join(f"{c} ({k})" for c, k in kinds.items()) or "none")
     ignored = [f"{c} ({role})" for role, names in manifest["ignored_columns"].items() for c in names]
     table.add_row("ignored columns", ", ".join(ignored) or "none")
-    for own, name in _overlooked(manifest).items():
-        table.add_row("hint", f"is {own!r} the {name}? Then say --column {name}={own}")
+    for hint in _hints(manifest):
+        table.add_row("[yellow]look[/]", hint)
     dropped = [f"{d['rows']:,} of {d['file']}: {d['reason']}" for d in manifest["dropped_rows"]]
     table.add_row("dropped rows", "\n".join(dropped) or "none")
     table.add_row("fingerprint", manifest["fingerprint"][:16])
     return table
+
+
+def _hints(manifest: dict[str, Any]) -> Iterator[str]:
+    """What may not be as it was meant."""
+    counts = manifest["counts"]
+    for own, name in _overlooked(manifest).items():
+        yield f"is {own!r} the {name}? Then say --column {name}={own}"
+    if counts["events_overruled"]:
+        yield (
+            f"{counts['events_overruled']:,} events have a number and a name: the number counts, the name is "
+            "not used. Leave the number's column out where the name should count"
+        )
+    for role in ("items", "users"):
+        without = counts[f"{role}_without_features"]
+        if role in manifest["sources"] and without:
+            yield f"{without:,} {role} with events do not occur in the {role} table: they have no features"
 
 
 def _overlooked(manifest: dict[str, Any]) -> dict[str, str]:

@@ -51,9 +51,15 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
         reports = train_distributed(data, out, config, storage, run)
     else:
         reports = train_here(experiment, out, storage / run)
-    last = show_passes(reports, config.outer.passes)
+    try:
+        last = show_passes(reports, config.outer.passes)
+    except KeyboardInterrupt:
+        console.print(f"stopped; the same command goes on from the last checkpoint of run {run}")
+        raise
     if last is None:
         console.print(f"run {run} was complete; give another --run to train anew")
+    elif last.passes_done < config.outer.passes:
+        console.print(f"stopped early: quality has not risen for {config.outer.patience} passes")
     return read_manifest(out)
 
 

@@ -83,7 +83,8 @@ def card(manifest: Mapping[str, Any], report: Report | None) -> str:
         "No test users were set aside."
         if report is None
         else f"nDCG@10 of {report.n_users} users that training never saw, by the number of their events that "
-        f"the model was shown:\n\n{markdown_table([report])}"
+        f"the model was shown. `firstclick evaluate` compares with more than popularity.\n\n"
+        f"{markdown_table([report], lead_name='over popularity')}"
     )
     return f"""# Model card
 

@@ -8,6 +8,7 @@ Starts nothing; knows nothing of Ray.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine import ConfigError, Recommender
-from engine.ranking.slate import Because, Slate
+from engine.ranking.slate import Slate
 from jobs.terminal import console
 
 
@@ -49,6 +50,10 @@ def recommend_command(
 def read_event(text: str) -> dict[str, object]:
     """``ITEM``, ``ITEM=4`` or ``ITEM=LIKE``. The last ``=`` counts, so that ids may hold one."""
     item_id, separator, what = text.rpartition("=")
+    if not text.strip() or (separator and not item_id):
+        raise ConfigError(
+            f"'{text}' names no item", where="--event", fix="Write ITEM, ITEM=VALUE or ITEM=EVENT."
+        )
     if not separator:
         return {"item_id": text}
     try:
@@ -59,27 +64,39 @@ def read_event(text: str) -> dict[str, object]:
 
 def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
     """The slate for people."""
-    table = Table(title=f"after {slate.shots} event{'' if slate.shots == 1 else 's'}")
+    table = Table(title=f"After {slate.shots} event{'' if slate.shots == 1 else 's'}", title_justify="left")
     table.add_column("#", justify="right")
     table.add_column("item")
-    table.add_column("")
+    table.add_column("title")
     table.add_column("score", justify="right")
     explained = any(item.because for item in slate)
     if explained:
-        table.add_column("because of (what it did to the score; rank without it)")
+        table.add_column("because of (effect on the score, rank otherwise)")
     for rank, item in enumerate(slate, start=1):
         row = [str(rank), escape(item.item_id), escape(titles[item.item_id]), f"{item.score:.3f}"]
-        table.add_row(*row, *(["\n".join(_reason(b, titles) for b in item.because)] if explained else []))
+        table.add_row(
+            *row,
+            *(
+                [reasons([(titles[b.item_id], b.score_change, b.rank_without) for b in item.because])]
+                if explained
+                else []
+            ),
+        )
     return table
 
 
-def _reason(because: Because, titles: dict[str, str]) -> str:
-    return reason(titles[because.item_id], because.score_change, because.rank_without)
+def reasons(effects: Sequence[tuple[str, float, int]]) -> str:
+    """Reasons for people, one a line: what raised the item first, then what it stands there in spite of.
 
-
-def reason(title: str, score_change: float, rank_without: int) -> str:
-    """One reason for people, e.g. ``Alien (+0.16; 3)``: what it did to the score, the rank without it."""
-    return f"{escape(title)} ({score_change:+.2f}; {rank_without})"
+    Args:
+        effects: (title of the event, what it did to the score, rank without it).
+    """
+    ordered = sorted(effects, key=lambda effect: -effect[1])
+    lines = []
+    for title, change, rank in ordered:
+        word = "" if change >= 0 else "despite "
+        lines.append(f"{word}{escape(title)} ({change:+.2f}, else #{rank})")
+    return "\n".join(lines)
 
 
 def _pair(text: str, option: str) -> tuple[str, object]:

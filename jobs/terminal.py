@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from engine.errors import ConfigError, FirstclickError
+from engine.errors import ConfigError, FirstclickError, RequestError
 
 if TYPE_CHECKING:  # brings torch, which only training needs
     from engine.learning.training import PassReport
@@ -29,7 +29,7 @@ def run_app(app: Callable[[], Any]) -> None:
         app()
     except FirstclickError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2 if isinstance(error, ConfigError) else 1)
+        sys.exit(2 if isinstance(error, (ConfigError, RequestError)) else 1)
     except OSError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

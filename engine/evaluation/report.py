@@ -83,7 +83,9 @@ def terminal_table(reports: Sequence[Report], metric: str = "ndcg@10", title: st
     return table
 
 
-def markdown_table(reports: Sequence[Report], metric: str = "ndcg@10") -> str:
+def markdown_table(
+    reports: Sequence[Report], metric: str = "ndcg@10", lead_name: str = "lead over the best other"
+) -> str:
     """The same table as GitHub Markdown, without a title."""
     shots = reports[0].shots
     lines = ["| events seen | " + " | ".join(map(str, shots)) + " |", "|---|" + "---:|" * len(shots)]
@@ -95,7 +97,7 @@ def markdown_table(reports: Sequence[Report], metric: str = "ndcg@10") -> str:
     ahead = lead(reports, metric)
     if ahead:
         leads = _with_errors([_signed(e.mean) for e in ahead], ahead)
-        lines.append("| *lead over the best other* | " + " | ".join(leads) + " |")
+        lines.append(f"| *{lead_name}* | " + " | ".join(leads) + " |")
     return "\n".join(lines) + "\n"
 
 

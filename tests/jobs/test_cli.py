@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from engine.data.sources.checkerboard import checkerboard
@@ -82,6 +83,25 @@ def test_events_are_read_with_value_name_or_alone() -> None:
     assert read_event("a=b=LIKE") == {"item_id": "a=b", "event": "LIKE"}
 
 
+def test_reasons_that_raise_an_item_come_first() -> None:
+    from jobs.recommend import reasons
+
+    assert reasons([("A", -0.5, 2), ("B", 0.25, 7)]) == "B (+0.25, else #7)\ndespite A (-0.50, else #2)"
+
+
+def test_prepare_hints_at_what_may_not_be_meant(firstclick: Run, tmp_path: Path) -> None:
+    events = pd.DataFrame({"user_id": ["a", "b"], "item_id": ["x", "y"], "event": ["buy", "see"], "value": 1})
+    events.to_csv("events.csv", index=False)
+    pd.DataFrame({"item_id": ["X", "y"], "colour": ["red", "blue"]}).to_csv("items.csv", index=False)
+    code, out, _ = firstclick(
+        "prepare", "--interactions", "events.csv", "--items", "items.csv", "--out", "data"
+    )
+    said = " ".join(out.replace("│", " ").split())
+    assert code == 0
+    assert "2 events have a number and a name" in said
+    assert "1 items with events do not occur in the items table" in said
+
+
 def test_version_and_help(firstclick: Run) -> None:
     assert firstclick("--version")[:2] == (0, "firstclick 0.1.0\n")
     for command in ("demo", "prepare", "pretrain", "evaluate", "serve", "recommend"):
@@ -118,6 +138,7 @@ def test_a_wrong_call_has_its_exit_code_and_says_what(
     [
         (("-k", "0"), "k = 0"),
         (("--event", "i1=LIKE"), "LIKE"),
+        (("--event", "=5"), "names no item"),
         (("--user", "age"), "'age' is not FEATURE=VALUE"),
         (("--user", "age=old"), "age"),
     ],
@@ -126,7 +147,7 @@ def test_a_wrong_question(
     firstclick: Run, checkerboard_artifact: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     code, _, err = firstclick("recommend", "--artifact", checkerboard_artifact, *arguments)
-    assert code in (1, 2)
+    assert code == 2
     assert message in err
 
 

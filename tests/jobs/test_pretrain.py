@@ -15,6 +15,7 @@ from engine import ArtifactError, ConfigError, DataError, Recommender, TrainingE
 from engine.artifact import load_artifact
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
+from engine.learning.setup import set_up
 from jobs.distributed import train_distributed
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain, train_here

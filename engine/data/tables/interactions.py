@@ -114,6 +114,7 @@ class Tally:
     number_columns: set[str] = field(default_factory=set)
     unused: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     n_dated: int = 0
+    n_overruled: int = 0  # events whose name is not used, because they have a number, too
     bad: list[BadRows] = field(default_factory=list)
 
     @property
@@ -126,7 +127,8 @@ class Tally:
         table = cleaned.table
         number = table["number"].to_numpy()
         levels, counts = np.unique(number[~np.isnan(number)], return_counts=True)
-        named = table.filter(pa.array(np.isnan(number)))  # a number wins over a name
+        numbered = ~np.isnan(number)  # a number wins over a name
+        named = table.filter(pa.array(~numbered))
         return Tally(
             users=_counts(table["user_id"]),
             items=_counts(table["item_id"]),
@@ -134,6 +136,7 @@ class Tally:
             events=_counts(named["event"]),
             number_columns={number_column(names)} - {""},
             unused=dict.fromkeys(unused_columns(names)),
+            n_overruled=int((numbered & mask_of(table["event"].is_valid())).sum()) if "event" in names else 0,
             n_dated=int((~np.isnan(table["timestamp"].to_numpy())).sum()),
             bad=list(cleaned.bad),
         )
@@ -146,6 +149,7 @@ class Tally:
         self.number_columns |= other.number_columns
         self.unused |= other.unused
         self.n_dated += other.n_dated
+        self.n_overruled += other.n_overruled
         self.bad += other.bad
 
     def signals(self) -> Signals:
