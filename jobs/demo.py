@@ -109,10 +109,15 @@ def _ask(url: str) -> None:
     for column in ("#", "recommended", "because of (effect on the score, rank otherwise)"):
         table.add_column(column)
     for rank, item in enumerate(answer["items"], start=1):
-        effects = [(b["title"], b["score_change"], b["rank_without"]) for b in item["because"]]
-        table.add_row(str(rank), escape(item["title"]), reasons(effects))
+        effects = [(_name(b), b["score_change"], b["rank_without"]) for b in item["because"]]
+        table.add_row(str(rank), escape(_name(item)), reasons(effects))
     console.print(table)
     console.print(f"model {answer['model_version']}, adapted and ranked in {answer['latency_ms']:.1f} ms")
+
+
+def _name(item: dict[str, Any]) -> str:
+    """The title of an item of an answer, where it has one."""
+    return str(item.get("title", item["item_id"]))
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:

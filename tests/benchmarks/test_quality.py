@@ -52,7 +52,6 @@ def run(data: Path, order: str, seed: int) -> Report:
 def test_quality(data: Path, order: str) -> None:
     reports = [run(data, order, seed) for seed in SEEDS]
     print(f"\n{order} order\n\n{markdown_table(reports)}")
-    plot(reports, RESULTS / f"quality-{order}.png")
     ours = next(row for row in rows(reports, "ndcg@10") if row.is_reference)
     means = [round(cell.mean, 3) for cell in ours.cells]
     assert all(mean >= floor for mean, floor in zip(means, FLOORS[order], strict=True)), means
@@ -60,3 +59,4 @@ def test_quality(data: Path, order: str) -> None:
         ahead = lead(reports, "ndcg@10")
         assert all(ahead[shots].mean > 0 for shots in (1, 2, 3, 4))  # 1, 3, 5 and 10 events
         assert all(ahead[shots].mean > -ahead[shots].se for shots in (0, 5))  # 0 and 20 events
+    plot(reports, RESULTS / f"quality-{order}.png")
