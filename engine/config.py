@@ -22,6 +22,18 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
+NOT_BUILT = (
+    "inner.inner_lr",
+    "inner.inner_steps",
+    "inner.scope",
+    "inner.derivative",
+    "inner.learn_inner_lr",
+    "inner.prior_pull",
+    "outer.rule",
+)
+"""Keys of gradient adaptation, which is not yet an option."""
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -191,6 +203,8 @@ def _parse(text: str) -> Any:
 def _explain(error: ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden" and key in NOT_BUILT:
+        return ConfigError(f"{key} is not built yet", where=where, fix="Leave it out.")
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, list(known_keys()), n=1)
         hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known_keys())}."
