@@ -222,6 +222,17 @@ def known_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[
             yield prefix + name
 
 
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """``section.key`` -> value, of a configuration's plain values."""
+    values: dict[str, Any] = {}
+    for name, section in config.items():
+        if isinstance(section, dict):
+            values |= {f"{name}.{key}": value for key, value in section.items()}
+        else:
+            values[name] = section
+    return values
+
+
 def to_dict(config: Config) -> Mapping[str, Any]:
     """Plain JSON values, for manifests."""
     return config.model_dump(mode="json")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from engine.config import Config, to_dict
+from engine.config import Config, flat, to_dict
 from engine.errors import ConfigError, TrainingError
 from engine.learning.setup import Experiment
 from engine.learning.training import Training
@@ -62,15 +62,8 @@ def identity(experiment: Experiment) -> dict[str, str]:
 
 def plain_options(config: Config) -> dict[str, str]:
     """``section.key`` -> value as JSON, without the section ``train``: it changes nothing in the result."""
-    sections = {name: section for name, section in to_dict(config).items() if name != "train"}
-    flat = {
-        f"{name}.{key}": value
-        for name, section in sections.items()
-        if isinstance(section, dict)
-        for key, value in section.items()
-    }
-    single = {name: value for name, value in sections.items() if not isinstance(value, dict)}
-    return {key: json.dumps(value) for key, value in {**single, **flat}.items()}
+    options = flat(to_dict(config))
+    return {key: json.dumps(value) for key, value in options.items() if not key.startswith("train.")}
 
 
 def _read(path: Path) -> dict[str, Any]:

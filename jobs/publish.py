@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.artifact import Artifact, save_artifact
-from engine.config import to_dict
+from engine.config import flat, to_dict
 from engine.errors import DataError
 from engine.evaluation.baselines.knowledge import learn
 from engine.evaluation.baselines.tuning import late_popularity, popularity
@@ -74,13 +74,9 @@ def means(report: Report) -> dict[str, dict[str, float]]:
 def card(manifest: Mapping[str, Any], report: Report | None) -> str:
     """The model card: what it was trained on, how good it is, how it was made."""
     counts, users = manifest["dataset"]["counts"], manifest["users"]
-    config = "\n".join(
-        f"| {section}.{key} | {value} |"
-        for section, values in manifest["config"].items()
-        for key, value in (values.items() if isinstance(values, dict) else [("", values)])
-    ).replace(". |", " |")
+    config = "\n".join(f"| {key} | {value} |" for key, value in flat(manifest["config"]).items())
     quality = (
-        "No test users were set aside."
+        "There are no test users to judge by."
         if report is None
         else f"nDCG@10 of {report.n_users} users that training never saw, by the number of their events that "
         f"the model was shown. `firstclick evaluate` compares with more than popularity.\n\n"

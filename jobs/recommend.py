@@ -74,14 +74,9 @@ def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
         table.add_column("because of (effect on the score, rank otherwise)")
     for rank, item in enumerate(slate, start=1):
         row = [str(rank), escape(item.item_id), escape(titles[item.item_id]), f"{item.score:.3f}"]
-        table.add_row(
-            *row,
-            *(
-                [reasons([(titles[b.item_id], b.score_change, b.rank_without) for b in item.because])]
-                if explained
-                else []
-            ),
-        )
+        if explained:
+            row.append(reasons([(titles[b.item_id], b.score_change, b.rank_without) for b in item.because]))
+        table.add_row(*row)
     return table
 
 

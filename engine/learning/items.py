@@ -38,13 +38,22 @@ class ItemRepresentation(nn.Module):
     imputed_ND: Tensor
     imputed_base_N: Tensor
 
-    def __init__(self, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor) -> None:
+    def __init__(
+        self,
+        spectral_ND: Tensor,
+        base_N: Tensor,
+        warm_N: Tensor,
+        x_NF: Tensor,
+        imputed_ND: Tensor,
+        imputed_base_N: Tensor,
+    ) -> None:
         """
         Args:
             spectral_ND: P0.
             base_N: b0, log-popularity.
             warm_N: bool, items with events in the training data.
             x_NF: item features; F may be 0.
+            imputed_ND, imputed_base_N: what stands for P0 and b0 where an item is cold.
         """
         super().__init__()
         n, dim = spectral_ND.shape
@@ -53,13 +62,20 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("base_N", base_N)
         self.register_buffer("warm_N", warm_N)
         self.register_buffer("x_NF", x_NF)
-        self.register_buffer("imputed_ND", predicted(x_NF, spectral_ND, warm_N))
-        self.register_buffer("imputed_base_N", predicted(x_NF, base_N[:, None], warm_N)[:, 0])
+        self.register_buffer("imputed_ND", imputed_ND)
+        self.register_buffer("imputed_base_N", imputed_base_N)
         self.log_gain_D = nn.Parameter(torch.zeros(dim))
         self.residual_ND = nn.Parameter(torch.zeros(n, dim))
         self.encoder_FD = nn.Parameter(torch.zeros(n_features, dim))
         self.base_residual_N = nn.Parameter(torch.zeros(n))
         self.cold_base_F = nn.Parameter(torch.zeros(n_features))
+
+    @classmethod
+    def start(cls, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor) -> ItemRepresentation:
+        """Where training starts: what stands for P0 and b0 is predicted from the warm items' features."""
+        imputed_ND = predicted(x_NF, spectral_ND, warm_N)
+        imputed_base_N = predicted(x_NF, base_N[:, None], warm_N)[:, 0]
+        return cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
 
     def forward(self, hidden_N: Tensor | None = None) -> Items:
         shown_N = self.warm_N if hidden_N is None else self.warm_N & ~hidden_N

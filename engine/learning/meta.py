@@ -114,7 +114,10 @@ def model_from_state(state: Mapping[str, Tensor]) -> MetaModel:
         KeyError, RuntimeError: tensors are missing, superfluous or do not fit each other.
     """
     items = ItemRepresentation(
-        state["items.spectral_ND"], state["items.base_N"], state["items.warm_N"], state["items.x_NF"]
+        *(
+            state[f"items.{name}"]
+            for name in ("spectral_ND", "base_N", "warm_N", "x_NF", "imputed_ND", "imputed_base_N")
+        )
     )
     n_features, dim = state["prior.from_features_FD"].shape
     model = MetaModel(

@@ -160,7 +160,7 @@ def build_model(experiment: Experiment) -> MetaModel:
         max(experiment.shots),
     )
     return MetaModel(
-        ItemRepresentation(
+        ItemRepresentation.start(
             torch.from_numpy(spectral),
             torch.from_numpy(np.log(popularity + 0.5).astype(np.float32)),
             torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),

@@ -163,7 +163,7 @@ def real_artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
     prior = UserPrior(dim, user_encoder.n_features, precision=2.0, unseen=5.0)
     torch.nn.init.normal_(prior.from_features_FD, generator=draw)
     model = MetaModel(
-        ItemRepresentation(
+        ItemRepresentation.start(
             torch.randn(n_items, dim, generator=draw),
             torch.randn(n_items, generator=draw),
             torch.ones(n_items, dtype=torch.bool),

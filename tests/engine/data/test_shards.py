@@ -9,8 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.histories import group_by_user
 from engine.data.shards import episode_rows, histories_of, shard_of_user
+from tests.histories import group_by_user
 
 IDS = pa.array([f"u{i}" for i in range(5)])
 EVENT = st.tuples(

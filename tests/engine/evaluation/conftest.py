@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.data.episodes import Episodes, pad_support
-from engine.data.histories import Histories, group_by_user
+from engine.data.histories import Histories
+from tests.histories import group_by_user
 
 Rows = Sequence[Sequence[int]]
 

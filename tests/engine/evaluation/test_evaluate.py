@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.data.episodes import Episodes
-from engine.data.histories import Histories, group_by_user
+from engine.data.histories import Histories
 from engine.errors import ConfigError
 from engine.evaluation.baselines.knowledge import learn
 from engine.evaluation.baselines.scorer import Constant
@@ -15,6 +15,7 @@ from engine.evaluation.baselines.tuning import popularity
 from engine.evaluation.evaluate import evaluate
 from engine.evaluation.metrics import auc_among_query, calibration, mae, ndcg_at, recall_at, rmse
 from engine.evaluation.protocol import HeldOut, hold_out, split_users
+from tests.histories import group_by_user
 
 LIKED = np.array([False, True])
 VALUE = np.array([0.0, 1.0])

@@ -23,7 +23,7 @@ def model() -> MetaModel:
     """Nothing at its start value, so that no term can hide; the last two items are cold."""
     torch.manual_seed(0)
     warm = torch.arange(N) < N - 2
-    items = ItemRepresentation(torch.randn(N, D), torch.randn(N), warm, torch.randn(N, 2))
+    items = ItemRepresentation.start(torch.randn(N, D), torch.randn(N), warm, torch.randn(N, 2))
     model = MetaModel(items, UserPrior(D, F, 2.0, 1.0), Evidence(torch.tensor([0.2, 1.0]), 1.0), 3.0)
     with torch.no_grad():
         for parameter in model.parameters():
