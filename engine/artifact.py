@@ -22,11 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
+from engine.config import parse_config
 from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.signals import Signals
 from engine.errors import ArtifactError
 from engine.folders import is_free, replacing
-from engine.learning.meta import MetaModel, model_from_state
+from engine.learning.assemble import model_from_state
+from engine.learning.meta import MetaModel
 
 FORMAT = "firstclick-artifact"
 FORMAT_VERSION = 1
@@ -122,9 +124,10 @@ def load_artifact(folder: Path) -> Artifact:
         if _sha256(path) != expected:
             raise _broken(f"{name} is not the file that was saved (its sha256 differs)", folder)
     try:
+        config = parse_config(manifest["config"], where=f"{folder / MANIFEST}")
         features = json.loads((folder / FEATURES).read_text(encoding="utf-8"))
         artifact = Artifact(
-            model_from_state(load_file(folder / WEIGHTS)),
+            model_from_state(load_file(folder / WEIGHTS), config),
             pq.read_table(folder / CATALOGUE),
             Signals.from_json(features["signals"]),
             int(features["default_signal"]),

@@ -10,9 +10,9 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import ConfigError
 
@@ -20,18 +20,6 @@ Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
-
-
-NOT_BUILT = (
-    "inner.inner_lr",
-    "inner.inner_steps",
-    "inner.scope",
-    "inner.derivative",
-    "inner.learn_inner_lr",
-    "inner.prior_pull",
-    "outer.rule",
-)
-"""Keys of gradient adaptation, which is not yet an option."""
 
 
 class Section(BaseModel):
@@ -74,19 +62,35 @@ class ItemsConfig(Section):
 class InnerConfig(Section):
     """Adaptation: prior + support -> posterior."""
 
-    method: Literal["closed_form"] = "closed_form"
-    """How the posterior is found."""
+    method: Literal["closed_form", "gradient"] = "closed_form"
+    """How the posterior is found: exactly, or by some steps of gradient descent."""
     prior_precision: Positive = 10.0
     """Where the learned precision of the prior starts."""
     unseen_weight: Positive = 1.0
     """Where the learned weight of unseen items (omega) starts."""
     event_precision: Positive = 1.0
     """Where the learned precision of an event starts."""
+    inner_lr: Positive = 0.05
+    """gradient: step size."""
+    inner_steps: Annotated[int, Field(ge=0)] = 5
+    """gradient: number of steps."""
+    scope: Literal["head", "decision"] = "head"
+    """gradient: what adapts, the user's vector (ANIL) or the layers above the embedding too (MAML, MeLU)."""
+    hidden: Count = 32
+    """gradient, scope decision: units of the layer above the embedding."""
+    derivative: Literal["second", "first"] = "second"
+    """gradient: does the outer loop differentiate through the steps (MAML) or not (FOMAML)?"""
+    learn_inner_lr: bool = False
+    """gradient: learn a step size for each entry (Meta-SGD), from inner_lr on."""
+    prior_pull: NotNegative = 1.0
+    """gradient: weight of the distance to the prior (iMAML); at 1 descent heads for the exact posterior."""
 
 
 class OuterConfig(Section):
     """Meta-learning of the prior."""
 
+    rule: Literal["maml", "reptile"] = "maml"
+    """Learn from what users did next (maml), or, with gradient, only from where they ended (reptile)."""
     outer_lr: Positive = 3e-3
     """Step size of gains, precisions and targets: few, shared by all."""
     table_lr: Positive = 3e-4
@@ -133,7 +137,8 @@ class TrainConfig(Section):
 
 class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    objective: Literal["ranking"] = "ranking"
+    objective: Literal["ranking", "click", "rating"] = "ranking"
+    """What is learned: the order of what comes next, the chance of each item, or the number given."""
     signals: SignalsConfig = SignalsConfig()
     episodes: EpisodesConfig = EpisodesConfig()
     items: ItemsConfig = ItemsConfig()
@@ -141,6 +146,12 @@ class Config(Section):
     outer: OuterConfig = OuterConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     train: TrainConfig = TrainConfig()
+
+    @model_validator(mode="after")
+    def _reptile_descends(self) -> Self:
+        if self.outer.rule == "reptile" and self.inner.method != "gradient":
+            raise ValueError("outer.rule = reptile needs inner.method = gradient")
+        return self
 
 
 def load_config(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -203,8 +214,8 @@ def _parse(text: str) -> Any:
 def _explain(error: ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden" and key in NOT_BUILT:
-        return ConfigError(f"{key} is not built yet", where=where, fix="Leave it out.")
+    if not first["loc"]:  # keys that do not go together
+        return ConfigError(first["msg"].removeprefix("Value error, "), where=where)
     if first["type"] == "extra_forbidden":
         close = difflib.get_close_matches(key, list(known_keys()), n=1)
         hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known_keys())}."

@@ -125,12 +125,29 @@ class Recommender:
             self._because(support, user, scores_N, candidate_N, slate_K, exclude_seen) if explain else None
         )
         items = tuple(
-            Recommendation(self.item_ids[row], float(scores_N[row]), because[place] if because else ())
-            for place, row in enumerate(slate_K)
+            Recommendation(
+                self.item_ids[row],
+                float(scores_N[row]),
+                because[place] if because else (),
+                predicted,
+            )
+            for place, (row, predicted) in enumerate(
+                zip(slate_K, self._predictions(scores_N[slate_K]), strict=True)
+            )
         )
         known = self._user_encoder.kinds
         unused = tuple(sorted(name for name in user or () if name not in known))
         return Slate(items, len(support.item_row), support.ignored, unknown, unused)
+
+    def _predictions(self, scores_K: NDArray[np.float32]) -> list[float] | list[None]:
+        """The chance or the number that each score stands for; numbers within the data's scale."""
+        objective = self._model.objective
+        if objective.predicts == "order":
+            return [None] * len(scores_K)
+        predicted_K = objective.prediction(torch.from_numpy(scores_K)).numpy()
+        if objective.predicts == "value":
+            predicted_K = predicted_K.clip(np.nanmin(self.signals.value), np.nanmax(self.signals.value))
+        return list(map(float, predicted_K))
 
     def _read(self, events: Events) -> Support:
         return read_events(events, self._rows, self.signals, self._default_signal)

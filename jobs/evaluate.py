@@ -12,18 +12,18 @@ from typing import Annotated
 
 import typer
 
-from engine.artifact import load_artifact
+from engine.artifact import load_artifact, read_manifest
 from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
 from engine.evaluation.baselines import baselines
-from engine.evaluation.evaluate import evaluate as measure
-from engine.evaluation.model import ModelScorer
 from engine.evaluation.plot import plot
 from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
+from engine.evaluation.validation import HEADLINES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, set_up
+from jobs.judge import judge
 from jobs.terminal import console, run_command
 
 
@@ -59,16 +59,15 @@ def compare(experiment: Experiment, model: MetaModel) -> Report:
             on_step=lambda name: status.update(f"tuning {name}"),
         )
         status.update("measuring")
-        context = {"order": experiment.order, "seed": config.seed}
-        return measure([ModelScorer(model), *rivals], experiment.held_out(split.test), context=context)
+        return judge(experiment, model, rivals)
 
 
-def save_reports(reports: Sequence[Report], out: Path) -> Path:
+def save_reports(reports: Sequence[Report], out: Path, metric: str = "ndcg@10") -> Path:
     """Write ``quality.json``, every user's figures, and ``quality.png``; returns the latter's path."""
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps([report.to_json() for report in reports])
     (out / "quality.json").write_text(text, encoding="utf-8")
-    return plot(reports, out / "quality.png")
+    return plot(reports, out / "quality.png", metric)
 
 
 def evaluate_command(
@@ -82,9 +81,11 @@ def evaluate_command(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     report = evaluate(artifact, data)
-    console.print(terminal_table([report]))
+    metric = HEADLINES[read_manifest(artifact)["config"]["objective"]]
+    for shown in dict.fromkeys((metric, "ndcg@10")):
+        console.print(terminal_table([report], shown))
     if out is not None:
-        console.print(f"plot: {save_reports([report], out)}")
+        console.print(f"plot: {save_reports([report], out, metric)}")
 
 
 def main() -> None:

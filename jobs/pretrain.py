@@ -22,6 +22,7 @@ from engine.artifact import check_target, read_manifest
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
 from engine.errors import ConfigError
+from engine.evaluation.validation import MEASURES
 from engine.learning.setup import Experiment, build_model, build_training, set_up
 from engine.learning.training import PassReport
 from jobs.checkpoints import plain_options, resume, save
@@ -52,7 +53,7 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
     else:
         reports = train_here(experiment, out, storage / run)
     try:
-        last = show_passes(reports, config.outer.passes)
+        last = show_passes(reports, config.outer.passes, MEASURES[config.objective])
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on from the last checkpoint of run {run}")
         raise

@@ -11,24 +11,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.artifact import Artifact, save_artifact
 from engine.config import flat, to_dict
 from engine.errors import DataError
 from engine.evaluation.baselines.knowledge import learn
 from engine.evaluation.baselines.tuning import late_popularity, popularity
-from engine.evaluation.evaluate import evaluate
-from engine.evaluation.model import ModelScorer
 from engine.evaluation.report import markdown_table
 from engine.evaluation.results import Report
+from engine.evaluation.validation import HEADLINES, MEASURES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment
-
-METRIC = "ndcg@10"
+from jobs.judge import judge
 
 
 def publish(experiment: Experiment, model: MetaModel, best_quality: float, out: Path) -> dict[str, Any]:
     """Write the artifact folder ``out`` and return its manifest."""
-    report = test_report(experiment, model)
+    report, objective = test_report(experiment, model), experiment.config.objective
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "created_by": f"firstclick {version('firstclick')}",
@@ -36,7 +36,10 @@ def publish(experiment: Experiment, model: MetaModel, best_quality: float, out: 
         "order": experiment.order,
         "dataset": {key: experiment.dataset.manifest[key] for key in ("fingerprint", "counts")},
         "users": {name: len(users) for name, users in vars(experiment.split).items()},
-        "quality": {f"validation_{METRIC}": best_quality, "test": report and means(report)},
+        "quality": {
+            "validation": {"measure": MEASURES[objective], "value": abs(best_quality)},
+            "test": report and means(report, HEADLINES[objective]),
+        },
     }
     artifact = Artifact(
         model,
@@ -60,14 +63,15 @@ def test_report(experiment: Experiment, model: MetaModel) -> Report | None:
     train = experiment.dataset.histories.take(experiment.split.train)
     gap, shots = experiment.config.episodes.query_after, max(held.episodes)
     knowledge = learn(train, len(experiment.item_x), experiment.relevant, gap, experiment.order, shots)
-    return evaluate([ModelScorer(model), popularity(knowledge), late_popularity(knowledge)], held)
+    return judge(experiment, model, [popularity(knowledge), late_popularity(knowledge)])
 
 
-def means(report: Report) -> dict[str, dict[str, float]]:
-    """The report's main figure by method and shots."""
+def means(report: Report, metric: str) -> dict[str, dict[str, float]]:
+    """One figure by method and shots, of the methods that have it."""
     return {
-        method: {str(shots): round(report.mean(method, METRIC, shots).mean, 4) for shots in report.shots}
+        method: {str(shots): round(report.mean(method, metric, shots).mean, 4) for shots in report.shots}
         for method in report.methods
+        if np.isfinite(report.mean(method, metric, report.shots[0]).mean)
     }
 
 
@@ -75,12 +79,13 @@ def card(manifest: Mapping[str, Any], report: Report | None) -> str:
     """The model card: what it was trained on, how good it is, how it was made."""
     counts, users = manifest["dataset"]["counts"], manifest["users"]
     config = "\n".join(f"| {key} | {value} |" for key, value in flat(manifest["config"]).items())
+    objective = manifest["config"]["objective"]
     quality = (
         "There are no test users to judge by."
         if report is None
-        else f"nDCG@10 of {report.n_users} users that training never saw, by the number of their events that "
-        f"the model was shown. `firstclick evaluate` compares with more than popularity.\n\n"
-        f"{markdown_table([report], lead_name='over popularity')}"
+        else f"{MEASURES[objective]} of {report.n_users} users that training never saw, by the number of "
+        f"their events that the model was shown. `firstclick evaluate` compares with more.\n\n"
+        f"{markdown_table([report], HEADLINES[objective], lead_name='over the best other')}"
     )
     return f"""# Model card
 

@@ -45,8 +45,8 @@ def run_command(command: Callable[..., Any]) -> None:
     run_app(app)
 
 
-def show_passes(reports: Iterable[PassReport], passes: int) -> PassReport | None:
-    """Draw a training run while it happens; returns its last report."""
+def show_passes(reports: Iterable[PassReport], passes: int, measure: str) -> PassReport | None:
+    """Draw a training run while it happens; returns its last report. ``measure`` names the quality."""
     last = None
     columns = (
         BarColumn(bar_width=16),
@@ -57,7 +57,8 @@ def show_passes(reports: Iterable[PassReport], passes: int) -> PassReport | None
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("starting", total=passes)
         for last in reports:
-            text = f"loss {last.loss:.3f} nDCG@10 {last.quality:.4f}, best {last.best_quality:.4f}"
+            now, best = abs(last.quality), abs(last.best_quality)  # an error's quality is its negative
+            text = f"loss {last.loss:.3f} {measure} {now:.4f}, best {best:.4f}"
             progress.update(bar, completed=last.passes_done, description=text)
             if not console.is_terminal:
                 console.print(f"pass {last.passes_done}/{passes} {text}, {last.seconds:.1f} s")

@@ -156,6 +156,11 @@ class RecommendedItem(_Answer):
     item_id: str
     title: str | None = None
     score: float = Field(description="Higher is better; comparable within one answer only.")
+    prediction: float | None = Field(
+        None,
+        description="The chance that the person will want the item (objective click), or the number that the "
+        "person would give it (objective rating).",
+    )
     because: list[Reason] | None = Field(None, description="Only where explain was asked for.")
 
 

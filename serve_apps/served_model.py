@@ -90,5 +90,6 @@ class ServedModel:
             item_id=item.item_id,
             title=self._title(item.item_id),
             score=item.score,
+            prediction=item.prediction,
             because=because if explain else None,
         )

@@ -41,6 +41,9 @@ class Episodes:
     user_x: Tensor  # (B, F) float32
     query_user: Tensor  # (Q,) int64, row of the batch
     query_item: Tensor  # (Q,) int64
+    met_user: Tensor  # (M,) int64: all that users met after the support, wanted or not
+    met_item: Tensor  # (M,) int64
+    met_signal: Tensor  # (M,) int64
     barred_user: Tensor  # (X,) int64: these (user, item) pairs are no candidates
     barred_item: Tensor  # (X,) int64
 
@@ -61,7 +64,8 @@ class Draw:
     """One user's episode, unpadded."""
 
     support: NDArray[np.int64]  # positions of events, oldest first
-    query: NDArray[np.int64]
+    query: NDArray[np.int64]  # the wanted ones of ``met``
+    met: NDArray[np.int64]
     barred: NDArray[np.int64]
 
 
@@ -84,8 +88,8 @@ def draw_one(histories: Histories, user: int, rules: EpisodeRules, rng: np.rando
     support = events[:shots]
     if rules.event_dropout:
         support = support[rng.random(shots) >= rules.event_dropout]
-    query = events[after:]
-    return Draw(support, query[rules.relevant[histories.signal[query]]], events[:after])
+    met = events[after:]
+    return Draw(support, met[rules.relevant[histories.signal[met]]], met, events[:after])
 
 
 def draw_episodes(
@@ -101,15 +105,21 @@ def draw_episodes(
 
 
 def collate(histories: Histories, draws: Sequence[Draw], user_x: NDArray[np.float32]) -> Episodes:
-    """Pad the supports and flatten the queries; query items that are barred or repeated count once."""
+    """Pad the supports and flatten what came after; of items that are barred or repeated nothing is asked."""
     item, signal, age, present = pad_support(
         [histories.item_row[d.support] for d in draws], [histories.signal[d.support] for d in draws]
     )
     barred_user, barred_item = _pairs(histories, [d.barred for d in draws])
     query_user, query_item = _pairs(histories, [d.query for d in draws])
+    met_user, met_item = _pairs(histories, [d.met for d in draws])
+    met_signal = histories.signal[np.concatenate([*(d.met for d in draws), np.empty(0, np.int64)])]
     width = int(histories.item_row.max(initial=0)) + 1
-    query = np.setdiff1d(query_user * width + query_item, barred_user * width + barred_item)
-    arrays = (item, signal, age, present, user_x.astype(np.float32), query // width, query % width)
+    barred = barred_user * width + barred_item
+    query = np.setdiff1d(query_user * width + query_item, barred)
+    met, last = np.unique((met_user * width + met_item)[::-1], return_index=True)
+    asked = ~np.isin(met, barred)
+    pairs = [array for key in (query, met[asked]) for array in (key // width, key % width)]
+    arrays = (item, signal, age, present, user_x.astype(np.float32), *pairs, met_signal[::-1][last[asked]])
     return Episodes(*map(torch.from_numpy, (*arrays, barred_user, barred_item)))
 
 
@@ -119,6 +129,7 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
     place = torch.full((len(episodes),), -1)
     place[kept] = torch.arange(len(kept))
     query, barred = place[episodes.query_user] >= 0, place[episodes.barred_user] >= 0
+    met = place[episodes.met_user] >= 0
     return Episodes(
         episodes.support_item[rows],
         episodes.support_signal[rows],
@@ -127,6 +138,9 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
         episodes.user_x[rows],
         place[episodes.query_user[query]],
         episodes.query_item[query],
+        place[episodes.met_user[met]],
+        episodes.met_item[met],
+        episodes.met_signal[met],
         place[episodes.barred_user[barred]],
         episodes.barred_item[barred],
     )
@@ -136,8 +150,8 @@ def support_only(
     items: Sequence[NDArray[np.int64]], signals: Sequence[NDArray[np.int64]], user_x: NDArray[np.float32]
 ) -> Episodes:
     """Episodes to adapt on and nothing to predict: what a request gives. Oldest events first."""
-    none = np.empty(0, np.int64)
-    return Episodes(*map(torch.from_numpy, (*pad_support(items, signals), user_x, none, none, none, none)))
+    nothing = [np.empty(0, np.int64)] * 7
+    return Episodes(*map(torch.from_numpy, (*pad_support(items, signals), user_x, *nothing)))
 
 
 def pad_support(

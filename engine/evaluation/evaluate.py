@@ -8,7 +8,6 @@ Shapes: B held-out users, N catalogue.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +18,8 @@ from engine.evaluation import metrics as m
 from engine.evaluation.baselines.scorer import Scorer
 from engine.evaluation.protocol import HeldOut, Outcomes
 from engine.evaluation.results import Report
+from engine.learning.objectives import Meaning
 from engine.ranking.top_k import Scores
-
-Meaning = Literal["order", "value", "probability"]
 
 
 def evaluate(
@@ -39,7 +37,7 @@ def evaluate(
 
     Always measured: ``ndcg@k``, ``recall@k``, ``hit@k`` and ``auc`` (among the user's query items).
     Methods whose scores are predicted values also get ``rmse`` and ``mae``; methods whose scores are
-    probabilities get a calibration table. What does not apply to a method is NaN.
+    probabilities get a calibration table over all candidates. What does not apply to a method is NaN.
 
     Args:
         scorers: methods with distinct names.
@@ -67,30 +65,34 @@ def evaluate(
         for column, shots in enumerate(held_out.episodes):
             on_step(scorer.name, shots)
             chosen = measures if kind == "value" else ranking
-            figures, chances = _score(scorer, shots, held_out, list(chosen.values()))
+            figures, chances = _score(scorer, shots, held_out, list(chosen.values()), kind)
             values[row, : len(chosen), column] = figures
-            if kind == "probability":
-                calibration.setdefault(scorer.name, {})[shots] = m.calibration(
-                    chances, held_out.outcomes.wanted
-                )
+            if chances is not None:
+                calibration.setdefault(scorer.name, {})[shots] = m.calibration(*chances)
     layout = tuple(names), tuple(measures), tuple(held_out.episodes)
     return Report(*layout, values, reference, dict(context or {}), calibration)
 
 
 Measure = Callable[[Scores, Episodes, Outcomes], m.PerUser]
+Chances = tuple[NDArray[np.float64], NDArray[np.bool_]]  # of every candidate, and whether it was wanted
 
 
 def _score(
-    scorer: Scorer, shots: int, held_out: HeldOut, measures: Sequence[Measure]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each measure of each user (T, B), and the scores of what users did after the gap (X,)."""
-    figures, chances = [], []
+    scorer: Scorer, shots: int, held_out: HeldOut, measures: Sequence[Measure], kind: Meaning
+) -> tuple[NDArray[np.float64], Chances | None]:
+    """Each measure of each user (T, B), and the chances of all candidates where scores are such."""
+    figures, chances, wanted = [], [], []
     for part in held_out.parts():
-        episodes, outcomes = part.episodes[shots], part.outcomes
+        episodes = part.episodes[shots]
         scores_BN = scorer.score(episodes)
-        figures.append(np.stack([measure(scores_BN, episodes, outcomes) for measure in measures]))
-        chances.append(np.asarray(scores_BN[outcomes.user, outcomes.item], np.float64))
-    return np.concatenate(figures, axis=1), np.concatenate(chances)
+        figures.append(np.stack([measure(scores_BN, episodes, part.outcomes) for measure in measures]))
+        if kind == "probability":
+            candidate_BN = m.candidate_scores(scores_BN, episodes)
+            scored_BN = ~np.isnan(candidate_BN)
+            chances.append(candidate_BN[scored_BN].astype(np.float64))
+            wanted.append(m.wanted_items(episodes, scores_BN.shape[1])[scored_BN])
+    predicted = (np.concatenate(chances), np.concatenate(wanted)) if chances else None
+    return np.concatenate(figures, axis=1), predicted
 
 
 def _ranking_measures(k: int) -> dict[str, Measure]:

@@ -78,13 +78,23 @@ def auc_over_catalogue(scores_BN: Scores, episodes: Episodes) -> PerUser:
 
 
 def rmse(scores_BN: Scores, outcomes: Outcomes, signal_value: NDArray[np.float64]) -> PerUser:
-    """Root of each user's mean squared error over the query events that carry a number, (B,)."""
+    """Root of each user's mean squared error over the query events that carry a number, (B,).
+
+    Predictions are first clipped to the scale of the numbers, as they are where they are shown.
+    """
     return np.sqrt(_mean_by_user(outcomes, _errors(scores_BN, outcomes, signal_value) ** 2, len(scores_BN)))
 
 
 def mae(scores_BN: Scores, outcomes: Outcomes, signal_value: NDArray[np.float64]) -> PerUser:
     """Each user's mean absolute error over the query events that carry a number, (B,)."""
     return _mean_by_user(outcomes, np.abs(_errors(scores_BN, outcomes, signal_value)), len(scores_BN))
+
+
+def log_loss(probability_BN: Scores, episodes: Episodes) -> PerUser:
+    """Minus the mean log-probability of what happened to each candidate: wanted or not, (B,)."""
+    p_BN = np.clip(candidate_scores(probability_BN, episodes).astype(np.float64), 1e-7, 1 - 1e-7)
+    wanted_BN = wanted_items(episodes, p_BN.shape[1])
+    return np.asarray(-np.nanmean(np.log(np.where(wanted_BN, p_BN, 1 - p_BN)), axis=1))
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,9 @@ def _ranks(user: NDArray[np.int64], score: Scores) -> NDArray[np.float64]:
 
 
 def _errors(scores_BN: Scores, outcomes: Outcomes, signal_value: NDArray[np.float64]) -> PerUser:
-    return np.asarray(scores_BN[outcomes.user, outcomes.item] - signal_value[outcomes.signal], np.float64)
+    low, high = np.nanmin(signal_value), np.nanmax(signal_value)
+    predicted = np.clip(np.asarray(scores_BN[outcomes.user, outcomes.item], np.float64), low, high)
+    return np.asarray(predicted - signal_value[outcomes.signal], np.float64)
 
 
 def _mean_by_user(outcomes: Outcomes, values: PerUser, n_users: int) -> PerUser:

@@ -192,7 +192,8 @@ def _cut(histories: Histories, user: int, events: NDArray[np.int64], gap: int) -
 
 
 def _draw(histories: Histories, cut: _Cut, shots: int, relevant: NDArray[np.bool_]) -> Draw:
-    return Draw(cut.shown[:shots], cut.asked[relevant[histories.signal[cut.asked]]], cut.shown)
+    wanted = cut.asked[relevant[histories.signal[cut.asked]]]
+    return Draw(cut.shown[:shots], wanted, cut.asked, cut.shown)
 
 
 def _outcomes(histories: Histories, cuts: Sequence[_Cut], relevant: NDArray[np.bool_]) -> Outcomes:

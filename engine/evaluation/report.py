@@ -65,7 +65,7 @@ def lead(reports: Sequence[Report], metric: str) -> list[Estimate]:
 
 def terminal_table(reports: Sequence[Report], metric: str = "ndcg@10", title: str | None = None) -> Table:
     """A rich table: the best of each column bold, the reference with its standard error, then its lead."""
-    grid = rows(reports, metric)
+    grid = _applicable(rows(reports, metric))
     table = Table(title=title or _title(reports, metric), title_justify="left", caption=_caption(reports))
     table.add_column("events seen", no_wrap=True)
     for shots in reports[0].shots:
@@ -89,7 +89,7 @@ def markdown_table(
     """The same table as GitHub Markdown, without a title."""
     shots = reports[0].shots
     lines = ["| events seen | " + " | ".join(map(str, shots)) + " |", "|---|" + "---:|" * len(shots)]
-    for row in rows(reports, metric):
+    for row in _applicable(rows(reports, metric)):
         texts = _texts(row, "**", "**")
         if row.is_reference:
             texts = _with_errors(texts, row.cells)
@@ -122,6 +122,11 @@ def _texts(row: Row, opening: str, closing: str) -> list[str]:
         f"{opening}{figure(cell.mean)}{closing}" if best else figure(cell.mean)
         for cell, best in zip(row.cells, row.best, strict=True)
     ]
+
+
+def _applicable(grid: Sequence[Row]) -> list[Row]:
+    """Without the methods that the metric does not apply to; the reference stays."""
+    return [row for row in grid if row.is_reference or any(cell.mean == cell.mean for cell in row.cells)]
 
 
 def _best(means: Sequence[float], metric: str) -> float:

@@ -9,18 +9,20 @@ Shapes: B users, S support (padded), N catalogue, F user features, D embedding.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
-from engine.learning.closed_form import posterior_dual, posterior_primal
+from engine.learning.descent import Descent
 from engine.learning.evidence import N_GROUPS, Evidence, log2_group
+from engine.learning.inner_loop import ClosedForm, Posterior, Support
 from engine.learning.items import ItemRepresentation
-from engine.learning.objectives import ranking_loss
+from engine.learning.objectives import Objective
 from engine.learning.prior import UserPrior
+
+Rule = Literal["maml", "reptile"]
 
 
 class Noise(NamedTuple):
@@ -49,22 +51,44 @@ class MetaModel(nn.Module):
     workers; differentiating around the wrapper would leave them unaveraged without an error.
     """
 
-    def __init__(self, items: ItemRepresentation, prior: UserPrior, evidence: Evidence, scale: float) -> None:
+    def __init__(
+        self,
+        items: ItemRepresentation,
+        prior: UserPrior,
+        evidence: Evidence,
+        inner: ClosedForm | Descent,
+        objective: Objective,
+        scale: float,
+    ) -> None:
+        """
+        Args:
+            inner: how users adapt.
+            objective: what is learned.
+            scale: where the scale of scores starts.
+        """
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
+        self.inner, self.objective = inner, objective
         self.log_scale_D = nn.Parameter(torch.full_like(prior.mean_D, math.log(scale)))
         self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
 
-    def forward(self, episodes: Episodes, noise: Noise, population_weight: float) -> Tensor:
-        """L(D_u, M_theta*) + alpha L(D, M_theta), summed over the query pairs of the batch."""
+    def forward(self, episodes: Episodes, noise: Noise, rule: Rule, population_weight: float) -> Tensor:
+        """What one step of the outer loop lowers, summed over the batch.
+
+        ``maml``: L(D_u, M_theta*) + alpha L(D, M_theta), over the query pairs. ``reptile``: how far the
+        support took users from the prior.
+        """
         view = self.view(noise.hidden_N)
         w0_BD = self.prior.mean(episodes.user_x * noise.user_BF)
-        w_BD, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
-        loss = self._query_loss(view, w_BD * noise.posterior_BD, shots_B, episodes)
+        posterior, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
+        if rule == "reptile" and isinstance(self.inner, Descent):
+            return self.inner.reptile_loss(w0_BD, posterior)
+        scores_BN = self.score(view, noisy(posterior, noise), shots_B)
+        loss = self.objective.loss(scores_BN, episodes)
         if population_weight:
-            none_B = torch.zeros_like(shots_B)
-            unadapted = self._query_loss(view, w0_BD * noise.posterior_BD, none_B, episodes)
-            loss = loss + population_weight * unadapted
+            start, none_B = self.inner.start(w0_BD), torch.zeros_like(shots_B)
+            unadapted_BN = self.score(view, noisy(start, noise), none_B)
+            loss = loss + population_weight * self.objective.loss(unadapted_BN, episodes)
         return loss
 
     def view(self, hidden_N: Tensor | None = None) -> View:
@@ -72,56 +96,29 @@ class MetaModel(nn.Module):
         items = self.items(hidden_N)
         return View(items.phi_ND, items.base_N, torch.linalg.cholesky(self.prior.precision(items.phi_ND)))
 
-    def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Tensor:
-        """The inner loop: the posterior mean of each user, (B, D).
-
-        Solves in whichever of the two forms is smaller: S x S, or D x D where S > D.
-        """
+    def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Posterior:
+        """The inner loop: where each user stands after the support."""
         target_BS, precision_BS = self.evidence(
             episodes.support_signal, episodes.support_age, episodes.present
         )
-        support_BSD = view.phi_ND[episodes.support_item]
-        if support_BSD.shape[1] > support_BSD.shape[2]:
-            a0_DD = view.factor_DD @ view.factor_DD.T
-            return posterior_primal(w0_BD, a0_DD, support_BSD, target_BS, precision_BS)[0]
-        spread_BSD = torch.cholesky_solve(support_BSD.flatten(0, 1).T, view.factor_DD).T.view_as(support_BSD)
-        return posterior_dual(w0_BD, support_BSD, spread_BSD, target_BS, precision_BS)
+        item_BS = episodes.support_item
+        target_BS = target_BS - self.objective.offset(view.base_N, item_BS)
+        support = Support(view.phi_ND[item_BS], target_BS, precision_BS)
+        posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
+        return posterior
 
-    def score(self, view: View, w_BD: Tensor, shots_B: Tensor) -> Tensor:
+    def score(self, view: View, posterior: Posterior, shots_B: Tensor) -> Tensor:
         """scores_BN; higher is better. How much the base measure counts depends on the shots."""
         base_weight_B1 = self.log_base_weight_A[log2_group(shots_B)].exp().unsqueeze(-1)
-        return (w_BD * self.log_scale_D.exp()) @ view.phi_ND.T + base_weight_B1 * view.base_N
+        own_BN: Tensor = self.inner.affinity(view.phi_ND, posterior, self.log_scale_D.exp())
+        return own_BN + base_weight_B1 * view.base_N
 
     def predict(self, view: View, episodes: Episodes) -> Tensor:
         """Adapt and score, without dropout, (B, N)."""
-        w_BD = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
-        return self.score(view, w_BD, episodes.shots)
-
-    def _query_loss(self, view: View, w_BD: Tensor, shots_B: Tensor, episodes: Episodes) -> Tensor:
-        return ranking_loss(
-            self.score(view, w_BD, shots_B),
-            episodes.query_user,
-            episodes.query_item,
-            episodes.barred_user,
-            episodes.barred_item,
-        )
+        posterior = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
+        return self.score(view, posterior, episodes.shots)
 
 
-def model_from_state(state: Mapping[str, Tensor]) -> MetaModel:
-    """The model whose ``state_dict`` is ``state``: all shapes are read from it.
-
-    Raises:
-        KeyError, RuntimeError: tensors are missing, superfluous or do not fit each other.
-    """
-    items = ItemRepresentation(
-        *(
-            state[f"items.{name}"]
-            for name in ("spectral_ND", "base_N", "warm_N", "x_NF", "imputed_ND", "imputed_base_N")
-        )
-    )
-    n_features, dim = state["prior.from_features_FD"].shape
-    model = MetaModel(
-        items, UserPrior(dim, n_features, 1.0, 1.0), Evidence(state["evidence.target_R"], 1.0), 1.0
-    )
-    model.load_state_dict(dict(state))
-    return model.eval()
+def noisy(posterior: Posterior, noise: Noise) -> Posterior:
+    """With dropout on w."""
+    return posterior._replace(w_BD=posterior.w_BD * noise.posterior_BD)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -23,20 +22,16 @@ from engine.data.dataset import Dataset
 from engine.data.episodes import EpisodeRules
 from engine.data.features.feature_encoder import FeatureEncoder
 from engine.errors import ConfigError, DataError
-from engine.evaluation.metrics import ndcg_at
 from engine.evaluation.protocol import HeldOut, Split, hold_out, query_counts, split_users
+from engine.evaluation.validation import validation_quality
+from engine.learning.assemble import inner_loop
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.prior import UserPrior
-from engine.learning.spectral import cooccurrence_factors
+from engine.learning.start import STARTS, Known
 from engine.learning.training import Schedule, Training, optimiser_for
-
-UNWANTED_TARGET = 0.2
-"""Where the target of an event that is not wanted starts: it still says that the item was met."""
-SCALE = 4.0
-"""Where the scale of scores starts."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
     """Split the users and encode features; encoders of users see training users alone.
 
     Raises:
-        DataError: too few users, or no event counts as wanted.
+        DataError: too few users, no event counts as wanted, or numbers are asked for and there are none.
     """
     split = split_users(
         dataset.histories.n_users, config.seed, config.evaluation.test_share, config.outer.validation_share
@@ -122,8 +117,19 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
         items.transform(dataset.items),
         users.transform(dataset.users),
     )
+    _check_objective(experiment)
     _check_validation(experiment)
     return experiment
+
+
+def _check_objective(experiment: Experiment) -> None:
+    told = np.isfinite(experiment.dataset.signals.value)[experiment.dataset.histories.signal]
+    if experiment.config.objective == "rating" and not told.any():
+        raise DataError(
+            "the objective is rating, but no event carries a number",
+            where=f"signals {', '.join(experiment.dataset.signals.names)}",
+            fix="Bring a rating or value column, or set objective to ranking or click.",
+        )
 
 
 def _check_validation(experiment: Experiment) -> None:
@@ -141,16 +147,9 @@ def _check_validation(experiment: Experiment) -> None:
 
 
 def build_model(experiment: Experiment) -> MetaModel:
-    """The model as it starts: spectral items, log-popularity, an uninformed prior."""
+    """The model as it starts: what counting says of items and events, an uninformed prior."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
-    n_items = len(experiment.item_x)
-    spectral = cooccurrence_factors(
-        histories.user_row,
-        histories.item_row,
-        (histories.n_users, n_items),
-        config.items.dim,
-        config.items.shrink,
-    )
+    n_items, dim = len(experiment.item_x), config.items.dim
     popularity = query_counts(
         histories,
         n_items,
@@ -159,24 +158,21 @@ def build_model(experiment: Experiment) -> MetaModel:
         experiment.order,
         max(experiment.shots),
     )
+    value = experiment.dataset.signals.value
+    known = Known(histories, n_items, experiment.relevant, value, popularity)
+    start = STARTS[config.objective](known, dim, config.items.shrink)
     return MetaModel(
         ItemRepresentation.start(
-            torch.from_numpy(spectral),
-            torch.from_numpy(np.log(popularity + 0.5).astype(np.float32)),
+            torch.from_numpy(start.spectral_ND),
+            torch.from_numpy(start.base_N),
             torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
             torch.from_numpy(experiment.item_x),
         ),
-        UserPrior(
-            config.items.dim,
-            experiment.user_x.shape[1],
-            config.inner.prior_precision,
-            config.inner.unseen_weight,
-        ),
-        Evidence(
-            torch.from_numpy(np.where(experiment.relevant, 1.0, UNWANTED_TARGET).astype(np.float32)),
-            config.inner.event_precision,
-        ),
-        SCALE,
+        UserPrior(dim, experiment.user_x.shape[1], config.inner.prior_precision, config.inner.unseen_weight),
+        Evidence(torch.from_numpy(start.target_R), config.inner.event_precision),
+        inner_loop(config.inner, start.objective.likelihood, dim, config.seed),
+        start.objective,
+        start.scale,
     )
 
 
@@ -201,26 +197,10 @@ def build_training(
             outer.passes,
             outer.users_per_step,
             outer.patience,
+            outer.rule,
             outer.population_weight,
             Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout),
         ),
-        partial(mean_ndcg, experiment.held_out(experiment.split.validation), rank, world),
+        partial(validation_quality, experiment.held_out(experiment.split.validation), rank, world),
         wrap,
     )
-
-
-@torch.inference_mode()
-def mean_ndcg(held: HeldOut, rank: int, world: int, model: MetaModel) -> tuple[float, int]:
-    """nDCG@10 averaged over the numbers of shots, as (sum over users, users).
-
-    Of several workers each judges every ``world``-th part of the users.
-    """
-    view = model.view()
-    total, users = 0.0, 0
-    for part in islice(held.parts(), rank, None, world):
-        by_shots = [
-            ndcg_at(model.predict(view, episodes.to(view.phi_ND.device)).cpu().numpy(), episodes)
-            for episodes in part.episodes.values()
-        ]
-        total, users = total + float(np.mean(by_shots, axis=0).sum()), users + len(part.users)
-    return total, users

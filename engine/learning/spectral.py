@@ -1,4 +1,4 @@
-"""The spectral start: item embeddings from the co-occurrence of items in users' histories.
+"""The spectral start: item embeddings from what users' histories hold together.
 
 Knows nothing of users' features, of signals or of gradients.
 
@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 
-def cooccurrence_factors(
+def item_factors(
     user_row: NDArray[np.int64],
     item_row: NDArray[np.int64],
     shape: tuple[int, int],
     dim: int,
     shrink: float = 50.0,
+    value: NDArray[np.float64] | None = None,
     seed: int = 0,
 ) -> NDArray[np.float32]:
     """Top eigenvectors of the shrunk cosine between items, scaled to unit mean row norm, (N, D).
 
-        C = X^T X / (n n^T + shrink),  n_i = sqrt(count_i),  P0 = V_D sqrt(Lambda_D)
+        C = X^T X / (n n^T + shrink),  n_i = sqrt(sum_u X_ui^2),  P0 = V_D sqrt(Lambda_D)
+
+    X is 1 where a user has met an item (n_i^2 is then its count), or holds signed ``value``s.
 
     ``shrink`` says how many co-occurrences a pair needs before its cosine is believed: a pair seen
     together once by chance is pulled to zero. Items without events get a zero row. Where fewer than
@@ -33,12 +36,17 @@ def cooccurrence_factors(
         user_row, item_row: one entry an event; repeated pairs count once.
         shape: (U, N).
         dim: D.
+        value: one an event, such as a rating less what was expected; repeated pairs are averaged.
 
     Source: shrunk item cosine as in Sarwar et al. 2001 and Bell & Koren 2007; its eigenvectors as
     embeddings are those of classical spectral (kernel PCA) methods.
     """
-    x_UN = sp.csr_matrix((np.ones(len(item_row), np.float32), (user_row, item_row)), shape=shape)
-    x_UN.data[:] = 1.0  # repeated pairs were summed
+    once_UN = sp.csr_matrix((np.ones(len(item_row), np.float32), (user_row, item_row)), shape=shape)
+    if value is None:
+        x_UN = once_UN.sign()  # repeated pairs were summed
+    else:
+        x_UN = sp.csr_matrix((value.astype(np.float32), (user_row, item_row)), shape=shape)
+        x_UN.data /= once_UN.data
     cosine_NN = shrunk_cosine(x_UN, shrink)
     n = shape[1]
     wanted = min(dim, n - 1)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
 from engine.errors import TrainingError
-from engine.learning.meta import MetaModel
+from engine.learning.meta import MetaModel, Rule
 from engine.learning.noise import Dropout, draw_noise, rows_of
 
 TABLES = (
@@ -46,6 +46,7 @@ class Schedule:
     passes: int
     users_per_step: int
     patience: int
+    rule: Rule
     population_weight: float
     dropout: Dropout
 
@@ -172,7 +173,8 @@ class Training:
         n, dim = self.model.items.spectral_ND.shape
         noise = draw_noise(self.schedule.dropout, (*seed, step), len(users), self.user_x.shape[1], n, dim)
         noise = rows_of(noise, mine).to(self.device)
-        loss = self.outer_loss(episodes.to(self.device), noise, self.schedule.population_weight)
+        rule, alpha = self.schedule.rule, self.schedule.population_weight
+        loss = self.outer_loss(episodes.to(self.device), noise, rule, alpha)
         total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
         if not math.isfinite(total):
             raise _diverged(f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}")

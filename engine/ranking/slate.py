@@ -31,6 +31,7 @@ class Recommendation:
     item_id: str
     score: float
     because: tuple[Because, ...] = ()
+    prediction: float | None = None  # the chance or the number the score stands for; None for an order
 
 
 @dataclass(frozen=True)

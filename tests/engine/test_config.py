@@ -47,7 +47,7 @@ def test_files_are_shipped_and_base_holds_the_defaults() -> None:
     [
         ("items.dmi=3", "unknown key items.dmi .*Did you mean items.dim"),
         ("nonsense=1", "unknown key nonsense"),
-        ("inner.inner_lr=0.1", "inner.inner_lr is not built yet"),
+        ("outer.rule=reptile", "reptile needs inner.method = gradient"),
         ("items.dim=0", "items.dim = 0"),
         ("items.dim=big", 'items.dim = "big"'),
         ("outer.outer_lr=-1", "outer.outer_lr = -1"),

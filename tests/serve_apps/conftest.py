@@ -20,8 +20,10 @@ from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.signals import build_signals
 from engine.errors import RequestError
 from engine.learning.evidence import Evidence
+from engine.learning.inner_loop import ClosedForm
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
+from engine.learning.objectives import Ranking
 from engine.learning.prior import UserPrior
 from serve_apps.ingress import create_app
 from serve_apps.served_model import ServedModel
@@ -171,6 +173,8 @@ def real_artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
         ),
         prior,
         Evidence(torch.linspace(-1, 1, len(signals)), precision=1.0),
+        ClosedForm("gaussian"),
+        Ranking(),
         scale=1.0,
     )
     folder = tmp_path_factory.mktemp("served") / "artifact"

@@ -38,7 +38,9 @@ def make_episodes() -> Callable[..., Episodes]:
         items = [np.array(row, dtype=np.int64) for row in support]
         item, signal, age, present = pad_support(items, [np.ones_like(row) for row in items])
         pairs = [_flat(query), _flat(barred)]
-        arrays = (item, signal, age, present, np.zeros((len(query), 0), np.float32), *pairs[0], *pairs[1])
+        arrays = (item, signal, age, present, np.zeros((len(query), 0), np.float32), *pairs[0])
+        met = (*pairs[0], np.ones_like(pairs[0][0]))
+        arrays = (*arrays, *met, *pairs[1])
         return Episodes(*map(torch.from_numpy, arrays))
 
     return make

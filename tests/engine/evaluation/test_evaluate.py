@@ -13,7 +13,16 @@ from engine.evaluation.baselines.knowledge import learn
 from engine.evaluation.baselines.scorer import Constant
 from engine.evaluation.baselines.tuning import popularity
 from engine.evaluation.evaluate import evaluate
-from engine.evaluation.metrics import auc_among_query, calibration, mae, ndcg_at, recall_at, rmse
+from engine.evaluation.metrics import (
+    auc_among_query,
+    calibration,
+    candidate_scores,
+    mae,
+    ndcg_at,
+    recall_at,
+    rmse,
+    wanted_items,
+)
 from engine.evaluation.protocol import HeldOut, hold_out, split_users
 from tests.histories import group_by_user
 
@@ -62,9 +71,11 @@ def test_values_and_probabilities_are_judged_as_such_and_orders_are_not(held: He
     assert np.isnan(report.per_user("order", "rmse", 2)).all()
     np.testing.assert_array_equal(report.per_user("value", "rmse", 2), rmse(scores, held.outcomes, VALUE))
     np.testing.assert_array_equal(report.per_user("value", "mae", 2), mae(scores, held.outcomes, VALUE))
-    pairs = scores[held.outcomes.user, held.outcomes.item]
+    candidates = candidate_scores(scores, held.episodes[2])
+    known, wanted = ~np.isnan(candidates), wanted_items(held.episodes[2], scores.shape[1])
     assert list(report.calibration) == ["probability"]
-    assert report.calibration["probability"][2].error == calibration(pairs, held.outcomes.wanted).error
+    expected = calibration(candidates[known], wanted[known]).error
+    assert report.calibration["probability"][2].error == pytest.approx(expected)
 
 
 def test_progress_is_told_for_every_method_and_number_of_shots(held: HeldOut) -> None:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from engine.config import Config
 from engine.data.episodes import Episodes, support_only
+from engine.learning.assemble import model_from_state
 from engine.learning.evidence import Evidence, log2_group
+from engine.learning.inner_loop import ClosedForm, Posterior
 from engine.learning.items import ItemRepresentation, predicted
-from engine.learning.meta import MetaModel, model_from_state
+from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout, draw_noise, rows_of
-from engine.learning.objectives import ranking_loss
+from engine.learning.objectives import Ranking
 from engine.learning.prior import UserPrior
 
 N, D, F, R = 12, 4, 3, 2
@@ -24,7 +27,8 @@ def model() -> MetaModel:
     torch.manual_seed(0)
     warm = torch.arange(N) < N - 2
     items = ItemRepresentation.start(torch.randn(N, D), torch.randn(N), warm, torch.randn(N, 2))
-    model = MetaModel(items, UserPrior(D, F, 2.0, 1.0), Evidence(torch.tensor([0.2, 1.0]), 1.0), 3.0)
+    evidence = Evidence(torch.tensor([0.2, 1.0]), 1.0)
+    model = MetaModel(items, UserPrior(D, F, 2.0, 1.0), evidence, ClosedForm("gaussian"), Ranking(), 3.0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -44,7 +48,7 @@ def predict(model: MetaModel, episodes: Episodes) -> torch.Tensor:
 def test_no_events_give_the_prior(model: MetaModel) -> None:
     with torch.inference_mode():
         view = model.view()
-        expected = model.score(view, model.prior.mean(torch.zeros(1, F)), torch.zeros(1))
+        expected = model.score(view, Posterior(model.prior.mean(torch.zeros(1, F))), torch.zeros(1))
     assert torch.equal(predict(model, support()), expected)
 
 
@@ -106,22 +110,12 @@ def test_recency_lets_old_events_fade() -> None:
     assert precision[0].tolist() == sorted(precision[0].tolist())
 
 
-def test_ranking_loss_by_hand() -> None:
-    """Two users over three items; the first may not be shown item 0."""
-    scores = torch.log(torch.tensor([[9.0, 1.0, 3.0], [1.0, 1.0, 2.0]]))
-    loss = ranking_loss(
-        scores, torch.tensor([0, 1, 1]), torch.tensor([2, 0, 2]), torch.tensor([0]), torch.tensor([0])
-    )
-    expected = -(np.log(3 / 4) + np.log(1 / 4) + np.log(2 / 4))
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-
-
 def test_population_weight_adds_the_loss_of_the_unadapted_prior(model: MetaModel) -> None:
     pairs = {"query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
     shown, unshown = (Episodes(**{**vars(e), **pairs}) for e in (support(3, 4), support()))
     quiet = draw_noise(Dropout(0, 0, 0), (0,), 1, F, N, D)
-    adapted, prior = model(shown, quiet, 0.0), model(unshown, quiet, 0.0)
-    torch.testing.assert_close(model(shown, quiet, 0.5), adapted + 0.5 * prior)
+    adapted, prior = model(shown, quiet, "maml", 0.0), model(unshown, quiet, "maml", 0.0)
+    torch.testing.assert_close(model(shown, quiet, "maml", 0.5), adapted + 0.5 * prior)
 
 
 def test_every_parameter_learns(model: MetaModel) -> None:
@@ -130,7 +124,7 @@ def test_every_parameter_learns(model: MetaModel) -> None:
         **{**vars(support(3, 4)), "query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
     )
     noise = draw_noise(Dropout(0.0, 0.0, 0.3), (1,), 1, F, N, D)
-    model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), noise, 0.0).backward()
+    model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), noise, "maml", 0.0).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 
@@ -145,7 +139,7 @@ def test_noise_of_a_worker_is_its_rows_of_the_noise_of_the_step() -> None:
 
 
 def test_a_model_is_rebuilt_from_its_state(model: MetaModel) -> None:
-    again = model_from_state(model.state_dict())
+    again = model_from_state(model.state_dict(), Config())
     assert torch.equal(predict(again, support(1, 2)), predict(model, support(1, 2)))
 
 
@@ -153,4 +147,4 @@ def test_a_state_with_a_missing_tensor_is_refused(model: MetaModel) -> None:
     state = dict(model.state_dict())
     del state["prior.mean_D"]
     with pytest.raises(RuntimeError, match=r"prior\.mean_D"):
-        model_from_state(state)
+        model_from_state(state, Config())

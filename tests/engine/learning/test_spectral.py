@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.learning.spectral import cooccurrence_factors
+from engine.learning.spectral import item_factors
 
 USERS = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 0])
 ITEMS = np.array([0, 1, 2, 0, 1, 3, 4, 3, 4, 5, 0, 4, 0])  # the last event repeats the first
@@ -22,7 +22,7 @@ def cosine(shrink: float) -> np.ndarray:
 
 @pytest.mark.parametrize("shrink", [1.0, 50.0])
 def test_factors_span_the_top_of_the_cosine(shrink: float) -> None:
-    factors = cooccurrence_factors(USERS, ITEMS, SHAPE, 3, shrink)
+    factors = item_factors(USERS, ITEMS, SHAPE, 3, shrink)
     values, vectors = np.linalg.eigh(cosine(shrink))
     best = (vectors[:, -3:] * values[-3:]) @ vectors[:, -3:].T
     gram = factors @ factors.T
@@ -30,18 +30,18 @@ def test_factors_span_the_top_of_the_cosine(shrink: float) -> None:
 
 
 def test_mean_row_norm_is_one_and_unmet_items_are_zero() -> None:
-    factors = cooccurrence_factors(USERS, ITEMS, SHAPE, 3, 1.0)
+    factors = item_factors(USERS, ITEMS, SHAPE, 3, 1.0)
     assert np.linalg.norm(factors, axis=1).mean() == pytest.approx(1, abs=1e-5)
     assert not factors[6].any()
 
 
 def test_signs_are_settled() -> None:
-    factors = cooccurrence_factors(USERS, ITEMS, SHAPE, 3, 1.0, seed=0)
-    again = cooccurrence_factors(USERS, ITEMS, SHAPE, 3, 1.0, seed=7)
+    factors = item_factors(USERS, ITEMS, SHAPE, 3, 1.0, seed=0)
+    again = item_factors(USERS, ITEMS, SHAPE, 3, 1.0, seed=7)
     np.testing.assert_allclose(factors, again, atol=1e-5)
 
 
 def test_more_dimensions_than_items_leave_zero_columns() -> None:
-    factors = cooccurrence_factors(USERS, ITEMS, SHAPE, 16, 1.0)
+    factors = item_factors(USERS, ITEMS, SHAPE, 16, 1.0)
     assert factors.shape == (7, 16)
     assert not factors[:, 7:].any()

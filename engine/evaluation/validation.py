@@ -1,0 +1,49 @@
+"""How good a model is while it trains: one number, by what it is trained for.
+
+Knows nothing of optimisers or passes.
+
+Shapes: B held-out users.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import torch
+
+from engine.data.episodes import Episodes
+from engine.evaluation import metrics as m
+from engine.evaluation.protocol import HeldOut, Outcomes
+from engine.learning.meta import MetaModel, View
+from engine.learning.objectives import Rating
+
+MEASURES = {"ranking": "nDCG@10", "click": "log loss", "rating": "RMSE"}
+"""What decides when to stop, by objective; of the latter two the quality is the negative."""
+HEADLINES = {"ranking": "ndcg@10", "click": "ndcg@10", "rating": "rmse"}
+"""What a report shows first, by objective."""
+
+
+@torch.inference_mode()
+def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -> tuple[float, int]:
+    """The measure averaged over the numbers of shots, as (sum over users, users).
+
+    Of several workers each judges every ``world``-th part of the users.
+    """
+    view = model.view()
+    total, users = 0.0, 0
+    for part in islice(held.parts(), rank, None, world):
+        by_shots = [_quality(model, view, e, part.outcomes) for e in part.episodes.values()]
+        quality_B = np.mean(by_shots, axis=0)
+        total, users = total + float(np.nansum(quality_B)), users + int(np.isfinite(quality_B).sum())
+    return total, users
+
+
+def _quality(model: MetaModel, view: View, episodes: Episodes, outcomes: Outcomes) -> m.PerUser:
+    scores = model.predict(view, episodes.to(view.phi_ND.device))
+    predicted_BN = model.objective.prediction(scores).cpu().numpy()
+    if isinstance(model.objective, Rating):
+        return -m.rmse(predicted_BN, outcomes, model.objective.value_R.cpu().numpy())
+    if model.objective.predicts == "probability":
+        return -m.log_loss(predicted_BN, episodes)
+    return m.ndcg_at(predicted_BN, episodes)

@@ -1,0 +1,66 @@
+"""From options and parts to a model, whether it starts anew or comes from an artifact.
+
+Knows nothing of data sets, files or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from engine.config import Config, InnerConfig
+from engine.learning.descent import Descent
+from engine.learning.evidence import Evidence
+from engine.learning.inner_loop import ClosedForm
+from engine.learning.items import ItemRepresentation
+from engine.learning.meta import MetaModel
+from engine.learning.objectives import Click, Likelihood, Objective, Ranking, Rating
+from engine.learning.prior import UserPrior
+
+ITEM_BUFFERS = ("spectral_ND", "base_N", "warm_N", "x_NF", "imputed_ND", "imputed_base_N")
+RATING_BUFFERS = ("value_R", "centre", "spread")
+
+
+def inner_loop(config: InnerConfig, likelihood: Likelihood, dim: int, seed: int) -> ClosedForm | Descent:
+    """How users adapt, as the options say."""
+    if config.method == "closed_form":
+        return ClosedForm(likelihood)
+    return Descent(
+        likelihood,
+        dim,
+        config.hidden if config.scope == "decision" else 0,
+        config.inner_lr,
+        config.inner_steps,
+        config.derivative == "second",
+        config.learn_inner_lr,
+        config.prior_pull,
+        seed,
+    )
+
+
+def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
+    """The model whose ``state_dict`` is ``state``: all shapes are read from it.
+
+    Raises:
+        KeyError, RuntimeError: tensors are missing, superfluous or do not fit each other.
+    """
+    items = ItemRepresentation(*(state[f"items.{name}"] for name in ITEM_BUFFERS))
+    n_features, dim = state["prior.from_features_FD"].shape
+    objective = _objective(state, config)
+    model = MetaModel(
+        items,
+        UserPrior(dim, n_features, 1.0, 1.0),
+        Evidence(state["evidence.target_R"], 1.0),
+        inner_loop(config.inner, objective.likelihood, dim, config.seed),
+        objective,
+        1.0,
+    )
+    model.load_state_dict(dict(state))
+    return model.eval()
+
+
+def _objective(state: Mapping[str, Tensor], config: Config) -> Objective:
+    if config.objective == "rating":
+        return Rating(*(state[f"objective.{name}"] for name in RATING_BUFFERS))
+    return Click() if config.objective == "click" else Ranking()
