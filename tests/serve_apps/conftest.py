@@ -74,7 +74,10 @@ class CountingRecommender:
         return SimpleNamespace(
             items=tuple(
                 SimpleNamespace(
-                    item_id=i, score=scores[i], because=self._because(i, known, wanted) if explain else ()
+                    item_id=i,
+                    score=scores[i],
+                    prediction=None,
+                    because=self._because(i, known, wanted) if explain else (),
                 )
                 for i in best
             ),
