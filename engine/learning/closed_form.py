@@ -55,7 +55,7 @@ def posterior_dual_plain(
     eye_SS = torch.eye(target_BS.shape[-1], dtype=target_BS.dtype, device=target_BS.device)
     gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread_BSD).mT + eye_SS
     surprise_BS1 = root_BS1 * (target_BS.unsqueeze(-1) - support_BSD @ w0_BD.unsqueeze(-1))
-    dual_BS1 = torch.linalg.solve(gram_BSS, surprise_BS1)
+    dual_BS1: Tensor = torch.linalg.solve(gram_BSS, surprise_BS1)
     return w0_BD + ((root_BS1 * spread_BSD).mT @ dual_BS1).squeeze(-1)
 
 
