@@ -16,6 +16,18 @@ from engine.learning.adjoint import DualSolve
 TINY = 1e-12
 
 
+def spread(support_BSD: Tensor, factor_DD: Tensor) -> Tensor:
+    """A0^-1 phi of every support item, (B, S, D), from the Cholesky factor of A0.
+
+    Where there are more items than dimensions the inverse pays: a product is several times as fast as a
+    triangular solve, and A0 is well conditioned (errors of 1e-7 beside 5e-8 at D = 128).
+    """
+    n_users, n_support, dim = support_BSD.shape
+    if n_users * n_support > dim:
+        return support_BSD @ torch.cholesky_inverse(factor_DD)
+    return torch.cholesky_solve(support_BSD.flatten(0, 1).T, factor_DD).T.view_as(support_BSD)
+
+
 def posterior_dual(
     w0_BD: Tensor, support_BSD: Tensor, spread_BSD: Tensor, target_BS: Tensor, precision_BS: Tensor
 ) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
-from engine.learning.closed_form import posterior_dual, posterior_primal
+from engine.learning.closed_form import posterior_dual, posterior_primal, spread
 from engine.learning.evidence import N_GROUPS, Evidence, log2_group
 from engine.learning.items import ItemRepresentation
 from engine.learning.objectives import ranking_loss
@@ -84,7 +84,7 @@ class MetaModel(nn.Module):
         if support_BSD.shape[1] > support_BSD.shape[2]:
             a0_DD = view.factor_DD @ view.factor_DD.T
             return posterior_primal(w0_BD, a0_DD, support_BSD, target_BS, precision_BS)[0]
-        spread_BSD = torch.cholesky_solve(support_BSD.flatten(0, 1).T, view.factor_DD).T.view_as(support_BSD)
+        spread_BSD = spread(support_BSD, view.factor_DD)
         return posterior_dual(w0_BD, support_BSD, spread_BSD, target_BS, precision_BS)
 
     def score(self, view: View, w_BD: Tensor, shots_B: Tensor) -> Tensor:

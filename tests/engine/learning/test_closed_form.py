@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.autograd import grad, gradcheck
 
-from engine.learning.closed_form import posterior_dual, posterior_dual_plain, posterior_primal
+from engine.learning.closed_form import posterior_dual, posterior_dual_plain, posterior_primal, spread
 
 B, S, D = 3, 5, 8
 
@@ -53,6 +53,15 @@ def test_dual_equals_primal_in_its_gradients(problem: dict[str, torch.Tensor]) -
         gradients.append(torch.autograd.grad(loss, list(leaves.values())))
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("n_users", [1, B])
+def test_spread_equals_a_solve_with_few_items_and_with_many(
+    problem: dict[str, torch.Tensor], n_users: int
+) -> None:
+    """One user's S items are fewer than D, all users' B S items are more."""
+    factor = torch.linalg.cholesky(problem["a0"])
+    torch.testing.assert_close(spread(problem["support"][:n_users], factor), problem["spread"][:n_users])
 
 
 ARGUMENTS = ("w0", "support", "spread", "target", "precision")
