@@ -82,9 +82,9 @@ class ItemRepresentation(nn.Module):
 
     def forward(self, hidden_N: Tensor | None = None) -> Items:
         shown_N = self.warm_N if hidden_N is None else self.warm_N & ~hidden_N
-        gain_D = self.log_gain_D.exp()
-        warm_ND = self.spectral_ND * gain_D + self.residual_ND
-        own_ND = torch.where(shown_N.unsqueeze(-1), warm_ND, self.imputed_ND * gain_D)
+        shown_N1 = shown_N.unsqueeze(-1)
+        start_ND = torch.where(shown_N1, self.spectral_ND, self.imputed_ND)
+        own_ND = torch.addcmul(shown_N1 * self.residual_ND, start_ND, self.log_gain_D.exp())
         cold_N = self.imputed_base_N + self.features(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
         base_N = torch.where(shown_N, self.base_N + self.base_residual_N, cold_N)
         return Items(own_ND + self.features(self.encoder_FD), base_N)
