@@ -11,7 +11,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engine.learning.adjoint import DualSolve
+
 TINY = 1e-12
+
+
+def spread(support_BSD: Tensor, factor_DD: Tensor) -> Tensor:
+    """A0^-1 phi of every support item, (B, S, D), from the Cholesky factor of A0.
+
+    Where there are more items than dimensions the inverse pays: a product is several times as fast as a
+    triangular solve, and A0 is well conditioned (errors of 1e-7 beside 5e-8 at D = 128).
+    """
+    n_users, n_support, dim = support_BSD.shape
+    if n_users * n_support > dim:
+        return support_BSD @ torch.cholesky_inverse(factor_DD)
+    return torch.cholesky_solve(support_BSD.flatten(0, 1).T, factor_DD).T.view_as(support_BSD)
 
 
 def posterior_dual(
@@ -25,6 +39,8 @@ def posterior_dual(
 
         w = w0 + A0^-1 phi^T r (r phi A0^-1 phi^T r + I)^-1 r (t - phi w0)
 
+    Its gradient is written by hand: it can be differentiated once, and not by torch.func.
+
     Args:
         w0_BD: prior mean.
         support_BSD: phi, embeddings of the support items; anything finite in the padding.
@@ -37,11 +53,21 @@ def posterior_dual(
     Source: Rasmussen & Williams 2006, eq. 2.11-2.12; differentiable solve in the inner loop as in
     Bertinetto et al. 2019 (R2-D2).
     """
-    root_BS1 = (precision_BS + TINY).sqrt().unsqueeze(-1) * (precision_BS > 0).unsqueeze(-1)
-    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread_BSD).mT
-    gram_BSS = gram_BSS + torch.eye(gram_BSS.shape[-1], dtype=gram_BSS.dtype, device=gram_BSS.device)
+    arguments = (w0_BD, support_BSD, spread_BSD, target_BS, precision_BS)
+    w_BD: Tensor = DualSolve.apply(*arguments)  # type: ignore[no-untyped-call]
+    return w_BD
+
+
+def posterior_dual_plain(
+    w0_BD: Tensor, support_BSD: Tensor, spread_BSD: Tensor, target_BS: Tensor, precision_BS: Tensor
+) -> Tensor:
+    """The readable `posterior_dual`, differentiated by autograd as often as one likes."""
+    root_BS = (precision_BS + TINY).sqrt() * (precision_BS > 0)  # its slope at 0 is 0, not infinite
+    root_BS1 = root_BS.unsqueeze(-1)
+    eye_SS = torch.eye(target_BS.shape[-1], dtype=target_BS.dtype, device=target_BS.device)
+    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread_BSD).mT + eye_SS
     surprise_BS1 = root_BS1 * (target_BS.unsqueeze(-1) - support_BSD @ w0_BD.unsqueeze(-1))
-    dual_BS1 = torch.cholesky_solve(surprise_BS1, torch.linalg.cholesky(gram_BSS))
+    dual_BS1: Tensor = torch.linalg.solve(gram_BSS, surprise_BS1)
     return w0_BD + ((root_BS1 * spread_BSD).mT @ dual_BS1).squeeze(-1)
 
 

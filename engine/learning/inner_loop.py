@@ -11,10 +11,9 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 
-from engine.learning.closed_form import posterior_dual, posterior_primal
+from engine.learning.closed_form import posterior_dual, posterior_primal, spread
 from engine.learning.newton import Solve, posterior_newton
 from engine.learning.objectives import Likelihood
 
@@ -86,5 +85,4 @@ def _solver(w0_BD: Tensor, phi_BSD: Tensor, factor_DD: Tensor) -> Solve:
     if phi_BSD.shape[1] > phi_BSD.shape[2]:
         a0_DD = factor_DD @ factor_DD.T
         return lambda target_BS, c_BS: posterior_primal(w0_BD, a0_DD, phi_BSD, target_BS, c_BS)[0]
-    spread_BSD = torch.cholesky_solve(phi_BSD.flatten(0, 1).T, factor_DD).T.view_as(phi_BSD)
-    return partial(posterior_dual, w0_BD, phi_BSD, spread_BSD)
+    return partial(posterior_dual, w0_BD, phi_BSD, spread(phi_BSD, factor_DD))

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from engine.learning.sparse_features import SparseFeatures
+
 RIDGE = 10.0  # as many items must share a feature before it is half believed
 
 
@@ -64,6 +66,7 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("x_NF", x_NF)
         self.register_buffer("imputed_ND", imputed_ND)
         self.register_buffer("imputed_base_N", imputed_base_N)
+        self.features = SparseFeatures(x_NF)
         self.log_gain_D = nn.Parameter(torch.zeros(dim))
         self.residual_ND = nn.Parameter(torch.zeros(n, dim))
         self.encoder_FD = nn.Parameter(torch.zeros(n_features, dim))
@@ -79,12 +82,12 @@ class ItemRepresentation(nn.Module):
 
     def forward(self, hidden_N: Tensor | None = None) -> Items:
         shown_N = self.warm_N if hidden_N is None else self.warm_N & ~hidden_N
-        gain_D = self.log_gain_D.exp()
-        warm_ND = self.spectral_ND * gain_D + self.residual_ND
-        own_ND = torch.where(shown_N.unsqueeze(-1), warm_ND, self.imputed_ND * gain_D)
-        cold_N = self.imputed_base_N + self.x_NF @ self.cold_base_F
+        shown_N1 = shown_N.unsqueeze(-1)
+        start_ND = torch.where(shown_N1, self.spectral_ND, self.imputed_ND)
+        own_ND = torch.addcmul(shown_N1 * self.residual_ND, start_ND, self.log_gain_D.exp())
+        cold_N = self.imputed_base_N + self.features(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
         base_N = torch.where(shown_N, self.base_N + self.base_residual_N, cold_N)
-        return Items(own_ND + self.x_NF @ self.encoder_FD, base_N)
+        return Items(own_ND + self.features(self.encoder_FD), base_N)
 
 
 def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor) -> Tensor:

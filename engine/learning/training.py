@@ -72,7 +72,8 @@ def optimiser_for(
         [
             {"params": shared, "lr": outer_lr, "weight_decay": weight_decay},
             {"params": [named[name] for name in TABLES], "lr": table_lr, "weight_decay": table_decay},
-        ]
+        ],
+        fused=True,  # one pass over each table instead of ten
     )
 
 

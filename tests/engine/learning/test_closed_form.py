@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.autograd import grad, gradcheck
 
-from engine.learning.closed_form import posterior_dual, posterior_primal
+from engine.learning.closed_form import posterior_dual, posterior_dual_plain, posterior_primal, spread
 
 B, S, D = 3, 5, 8
 
@@ -54,26 +55,77 @@ def test_dual_equals_primal_in_its_gradients(problem: dict[str, torch.Tensor]) -
         torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("n_users", [1, B])
+def test_spread_equals_a_solve_with_few_items_and_with_many(
+    problem: dict[str, torch.Tensor], n_users: int
+) -> None:
+    """One user's S items are fewer than D, all users' B S items are more."""
+    factor = torch.linalg.cholesky(problem["a0"])
+    torch.testing.assert_close(spread(problem["support"][:n_users], factor), problem["spread"][:n_users])
+
+
+ARGUMENTS = ("w0", "support", "spread", "target", "precision")
+
+
+def test_the_fast_dual_equals_the_plain_one_in_value_and_in_every_gradient(
+    problem: dict[str, torch.Tensor],
+) -> None:
+    leaves = [problem[name].requires_grad_() for name in ARGUMENTS]
+    ours, theirs = posterior_dual(*leaves), posterior_dual_plain(*leaves)
+    torch.testing.assert_close(ours, theirs)
+    direction = torch.randn_like(ours)
+    pairs = zip(grad(ours, leaves, direction), grad(theirs, leaves, direction), strict=True)
+    for name, (mine, plain) in zip(ARGUMENTS, pairs, strict=True):
+        torch.testing.assert_close(mine, plain, msg=lambda message, n=name: f"{n}: {message}")
+
+
+def test_gradient_of_the_dual_equals_finite_differences(problem: dict[str, torch.Tensor]) -> None:
+    """By way of A0, so that the S x S matrix stays symmetric whatever is moved."""
+
+    def posterior(
+        w0: torch.Tensor, phi: torch.Tensor, root: torch.Tensor, t: torch.Tensor, c: torch.Tensor
+    ) -> torch.Tensor:
+        return posterior_dual(w0, phi, phi @ (root @ root.T), t, c)
+
+    root = torch.linalg.cholesky(torch.linalg.inv(problem["a0"]))
+    arguments = {**problem, "spread": root}
+    assert gradcheck(posterior, [arguments[name].requires_grad_() for name in ARGUMENTS])
+
+
+def test_without_a_support_the_dual_passes_value_and_gradient_on(problem: dict[str, torch.Tensor]) -> None:
+    none = {name: problem[name][:, :0] for name in ("support", "spread", "target", "precision")}
+    w0 = problem["w0"].requires_grad_()
+    w = dual({**none, "w0": w0})
+    direction = torch.randn_like(w)
+    assert torch.equal(w, w0)
+    assert torch.equal(grad(w, w0, direction)[0], direction)
+
+
+def test_a_second_derivative_of_the_fast_dual_is_refused(problem: dict[str, torch.Tensor]) -> None:
+    """Rather than given wrongly: its gradient is no graph of its own."""
+    w0 = problem["w0"].requires_grad_()
+    (slope,) = grad(dual(problem).square().sum(), w0, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        slope.sum().backward()
+
+
 def test_no_events_give_the_prior_exactly(problem: dict[str, torch.Tensor]) -> None:
     nothing = {**problem, "precision": torch.zeros(B, S, dtype=torch.float64)}
     assert torch.equal(dual(nothing), problem["w0"])
 
 
-def test_padding_changes_nothing_and_has_no_nan_gradient(problem: dict[str, torch.Tensor]) -> None:
+def test_padding_changes_nothing_and_has_no_gradient(problem: dict[str, torch.Tensor]) -> None:
     def padded(tensor: torch.Tensor, value: float) -> torch.Tensor:
         return torch.cat([tensor, torch.full_like(tensor[:, :2], value)], dim=1)
 
-    more = {
-        **problem,
-        "support": padded(problem["support"], 7.0),
-        "spread": padded(problem["spread"], -3.0),
-        "target": padded(problem["target"], 9.0),
-        "precision": padded(problem["precision"], 0.0).requires_grad_(),
-    }
-    w = dual(more)
-    torch.testing.assert_close(w, dual(problem))
-    (gradient,) = torch.autograd.grad(w.sum(), more["precision"])
-    assert gradient.isfinite().all()
+    fill = {"support": 7.0, "spread": -3.0, "target": 9.0, "precision": 0.0}
+    bare = {name: tensor.requires_grad_() for name, tensor in problem.items()}
+    more = {**bare, **{name: padded(bare[name], value) for name, value in fill.items()}}
+    torch.testing.assert_close(dual(more), dual(bare))
+    expected = grad(dual(bare).sum(), [bare[name] for name in fill])
+    for ours, theirs in zip(grad(dual(more).sum(), [more[name] for name in fill]), expected, strict=True):
+        torch.testing.assert_close(ours[:, :S], theirs)
+        assert not ours[:, S:].any()
 
 
 def test_one_event_at_a_time_equals_all_at_once(problem: dict[str, torch.Tensor]) -> None:

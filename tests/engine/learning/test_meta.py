@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.autograd import grad
 
 from engine.config import Config
 from engine.data.episodes import Episodes, support_only
@@ -15,7 +16,7 @@ from engine.learning.items import ItemRepresentation, predicted
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout, draw_noise, rows_of
 from engine.learning.objectives import Ranking
-from engine.learning.prior import UserPrior
+from engine.learning.prior import UserPrior, gram
 
 N, D, F, R = 12, 4, 3, 2
 NO_FEATURES = np.zeros((1, F), np.float32)
@@ -94,6 +95,13 @@ def test_hidden_items_look_like_cold_ones(model: MetaModel) -> None:
     placed = items.imputed_ND[4] * items.log_gain_D.exp() + items.x_NF[4] @ items.encoder_FD
     torch.testing.assert_close(view.phi_ND[4], placed)
     torch.testing.assert_close(view.phi_ND[5], full.phi_ND[5])
+
+
+def test_gram_has_the_value_and_the_gradient_of_the_product() -> None:
+    phi = torch.randn(N, D, requires_grad=True)
+    slope = torch.randn(D, D)
+    torch.testing.assert_close(gram(phi), phi.T @ phi)
+    torch.testing.assert_close(grad(gram(phi), phi, slope), grad(phi.T @ phi, phi, slope))
 
 
 def test_groups_double() -> None:
