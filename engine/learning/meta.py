@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
 from engine.learning.closed_form import posterior_dual, posterior_primal
-from engine.learning.evidence import N_GROUPS, Evidence, log2_group
+from engine.learning.evidence import N_GROUPS, N_HOUR_GROUPS, Evidence, log2_group
 from engine.learning.items import ItemRepresentation
 from engine.learning.objectives import ranking_loss
 from engine.learning.prior import UserPrior
@@ -78,7 +78,7 @@ class MetaModel(nn.Module):
         Solves in whichever of the two forms is smaller: S x S, or D x D where S > D.
         """
         target_BS, precision_BS = self.evidence(
-            episodes.support_signal, episodes.support_age, episodes.present
+            episodes.support_signal, episodes.support_age, episodes.support_elapsed, episodes.present
         )
         support_BSD = view.phi_ND[episodes.support_item]
         if support_BSD.shape[1] > support_BSD.shape[2]:
@@ -110,6 +110,8 @@ class MetaModel(nn.Module):
 def model_from_state(state: Mapping[str, Tensor]) -> MetaModel:
     """The model whose ``state_dict`` is ``state``: all shapes are read from it.
 
+    A state from before elapsed time counted holds none of it: there it adds nothing.
+
     Raises:
         KeyError, RuntimeError: tensors are missing, superfluous or do not fit each other.
     """
@@ -123,5 +125,5 @@ def model_from_state(state: Mapping[str, Tensor]) -> MetaModel:
     model = MetaModel(
         items, UserPrior(dim, n_features, 1.0, 1.0), Evidence(state["evidence.target_R"], 1.0), 1.0
     )
-    model.load_state_dict(dict(state))
+    model.load_state_dict({"evidence.elapsed_H": torch.zeros(N_HOUR_GROUPS), **state})
     return model.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -102,8 +104,34 @@ def test_recency_lets_old_events_fade() -> None:
     with torch.no_grad():
         evidence.recency_A.copy_(-torch.arange(len(evidence.recency_A)))
     signal = torch.zeros(1, 3, dtype=torch.int64)
-    _, precision = evidence(signal, torch.tensor([[5, 1, 0]]), torch.tensor([[True, True, True]]))
+    together = torch.zeros(1, 3)
+    _, precision = evidence(signal, torch.tensor([[5, 1, 0]]), together, torch.ones(1, 3, dtype=torch.bool))
     assert precision[0].tolist() == sorted(precision[0].tolist())
+
+
+def precisions(evidence: Evidence, *hours: float) -> list[float]:
+    """Of events that differ in elapsed time alone."""
+    same = torch.zeros(1, len(hours), dtype=torch.int64)
+    precision_BS = evidence(same, same, torch.tensor([hours]), same == 0)[1]
+    return [float(c) for c in precision_BS[0].detach()]
+
+
+def test_events_of_equal_age_count_less_the_older_they_are() -> None:
+    evidence = Evidence(torch.ones(R), 1.0)
+    with torch.no_grad():
+        evidence.elapsed_H.copy_(-torch.arange(1.0, 1.0 + len(evidence.elapsed_H)))
+    fresh, hour, hours, day, year, decade = precisions(evidence, 0.9, 1.0, 3.0, 24.0, 8766.0, 87660.0)
+    assert fresh > hour > hours > day > year > decade > 0
+    assert precisions(evidence, 87660.0) == precisions(evidence, 1e8)  # the last group is open
+
+
+def test_unknown_times_add_nothing() -> None:
+    evidence = Evidence(torch.ones(R), 1.0)
+    before = precisions(evidence, math.nan)
+    with torch.no_grad():
+        evidence.elapsed_H.fill_(-2.0)
+    assert precisions(evidence, math.nan) == precisions(evidence, 0.0) == before
+    assert precisions(evidence, 1.0) < before
 
 
 def test_ranking_loss_by_hand() -> None:
@@ -126,9 +154,12 @@ def test_population_weight_adds_the_loss_of_the_unadapted_prior(model: MetaModel
 
 def test_every_parameter_learns(model: MetaModel) -> None:
     """A parameter without a gradient is dead weight, and DistributedDataParallel would wait for it."""
-    episodes = Episodes(
-        **{**vars(support(3, 4)), "query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
-    )
+    known = {
+        "support_elapsed": torch.tensor([[30.0, 0.0]]),
+        "query_user": torch.tensor([0]),
+        "query_item": torch.tensor([2]),
+    }
+    episodes = Episodes(**{**vars(support(3, 4)), **known})
     noise = draw_noise(Dropout(0.0, 0.0, 0.3), (1,), 1, F, N, D)
     model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), noise, 0.0).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
@@ -147,6 +178,15 @@ def test_noise_of_a_worker_is_its_rows_of_the_noise_of_the_step() -> None:
 def test_a_model_is_rebuilt_from_its_state(model: MetaModel) -> None:
     again = model_from_state(model.state_dict())
     assert torch.equal(predict(again, support(1, 2)), predict(model, support(1, 2)))
+
+
+def test_a_state_from_before_elapsed_time_counted_is_one_where_it_adds_nothing(model: MetaModel) -> None:
+    days = Episodes(**{**vars(support(1, 2)), "support_elapsed": torch.tensor([[48.0, 0.0]])})
+    state = dict(model.state_dict())
+    del state["evidence.elapsed_H"]
+    again = model_from_state(state)
+    assert not torch.equal(predict(model, days), predict(model, support(1, 2)))
+    assert torch.equal(predict(again, days), predict(model, support(1, 2)))
 
 
 def test_a_state_with_a_missing_tensor_is_refused(model: MetaModel) -> None:
