@@ -19,7 +19,8 @@ import typer
 from engine.data.fingerprint import hash_table
 from engine.data.shards import SHARD_EVENTS, shard_of_user
 from engine.data.tables.bad_rows import BadRows, FileTable, stop_if_any
-from engine.data.tables.edges import ROLES, Relation, relations_of, with_relations
+from engine.data.tables.columns import whole_array
+from engine.data.tables.edges import Relation, relations_of, with_relations
 from engine.data.tables.entities import Entities, check_edges, check_entities, no_entities
 from engine.data.tables.files import Piece, Source, pieces_of, read_pieces
 from engine.data.tables.interactions import Lookup, Tally, ordered_ids
@@ -137,8 +138,6 @@ def _lookup(tally: Tally, side: SideTables) -> Lookup:
 
 
 def _relations(lookup: Lookup, side: SideTables, schema: Schema) -> list[Relation]:
-    if side.edges is None:
-        return []
     people = pa.concat_arrays([lookup.user_ids, side.users.ids])
     return relations_of(side.edges, {"items": lookup.item_ids, "users": people}, schema.relations)
 
@@ -154,18 +153,8 @@ def _contents(lookup: Lookup, side: SideTables, relations: list[Relation]) -> Co
 
 
 def _about_relations(relations: list[Relation], contents: Contents) -> dict[str, Any]:
-    tables = {"items": contents.items, "users": contents.users}
-    return {
-        r.name: {
-            "describes": r.describes,
-            "ends": list(r.ends),
-            "edges": r.edges.num_rows,
-            "unused": r.n_unused(tables[r.describes][ROLES[r.describes]].combine_chunks())
-            if r.describes in tables
-            else r.edges.num_rows,
-        }
-        for r in relations
-    }
+    ids = {"items": contents.items["item_id"], "users": contents.users["user_id"]}
+    return {r.name: r.about(whole_array(ids[r.describes]) if r.ends else None) for r in relations}
 
 
 def _about(tally: Tally, side: SideTables, contents: Contents) -> dict[str, Any]:

@@ -56,12 +56,12 @@ def _hints(manifest: dict[str, Any]) -> Iterator[str]:
             f"{counts['events_overruled']:,} events have a number and a name: the number counts, the name is "
             "not used. Leave the number's column out where the name should count"
         )
-    for name, about in manifest["relations"].items():
-        if about["describes"] == NOTHING:
-            yield (
-                f"the ends of {name!r} are mostly neither items nor users: its edges are not used. Do they "
-                f'describe users? Then say {name} = "users" under [edges] in the schema file'
-            )
+    unknown = [name for name, about in manifest["relations"].items() if about["describes"] == NOTHING]
+    if unknown:
+        yield (
+            f"the ends of {', '.join(unknown)} are mostly neither items nor users: these edges are not used. "
+            f'Do they describe users? Then say "{unknown[0]}" = "users" under \\[edges] in the schema file'
+        )
     for role in ("items", "users"):
         without = counts[f"{role}_without_features"]
         if role in manifest["sources"] and without:

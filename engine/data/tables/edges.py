@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -50,18 +51,21 @@ class Relation:
         members = pa.array(names[pair % max(len(names), 1)].tolist(), pa.string())
         return pa.ListArray.from_arrays(offsets, members, mask=pa.array(lengths == 0))
 
-    def n_unused(self, ids: pa.Array) -> int:
-        """Edges that describe none of ``ids``."""
+    def about(self, ids: pa.Array | None) -> dict[str, Any]:
+        """What became of the edges; "unused" are those that describe none of ``ids``."""
         used: NDArray[np.bool_] = np.zeros(self.edges.num_rows, dtype=np.bool_)
         for end in self.ends:
             used |= mask_of(pc.is_in(self._column(end), value_set=ids))
-        return int((~used).sum())
+        unused = int((~used).sum())
+        return {"describes": self.describes, "ends": list(self.ends), "edges": len(used), "unused": unused}
 
     def _column(self, end: str) -> pa.Array:
         return whole_array(self.edges[end])
 
 
-def relations_of(edges: pa.Table, known: Mapping[str, pa.Array], told: Mapping[str, str]) -> list[Relation]:
+def relations_of(
+    edges: pa.Table | None, known: Mapping[str, pa.Array], told: Mapping[str, str]
+) -> list[Relation]:
     """What each relation describes, by name.
 
     A relation describes items or users, whichever make up the greater share of the distinct ids of its
@@ -69,14 +73,14 @@ def relations_of(edges: pa.Table, known: Mapping[str, pa.Array], told: Mapping[s
     ends are of that kind, as with friends, each describes the other.
 
     Args:
-        edges: src, relation, dst, all text.
+        edges: src, relation, dst, all text; None for none.
         known: "items" and "users" -> their ids.
         told: relation -> "items", "users" or "ignore", which is then not guessed.
 
     Raises:
         DataError: ``told`` names a relation that is not there, or something else than these three.
     """
-    names = sorted(set(edges["relation"].to_pylist()))
+    names = sorted(set(edges["relation"].to_pylist())) if edges else []
     _check_told(told, names)
     return [_relation(name, edges, known, told.get(name)) for name in names]
 
@@ -126,6 +130,7 @@ def _check_told(told: Mapping[str, str], names: list[str]) -> None:
             guess = f"Did you mean {close[0]!r}? " if close else ""
             raise DataError(
                 f"the schema names relation {name!r}, which is not there",
+                where="schema, [edges]",
                 fix=f"{guess}The relations are {', '.join(names) or 'none'}.",
             )
         if role not in (*ROLES, IGNORE):
