@@ -8,6 +8,7 @@ Shapes: n rows, T terms, W columns of one encoder.
 from __future__ import annotations
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.extmath import randomized_svd
@@ -56,13 +56,12 @@ class _Wide:
 
     def _place(self, documents: Sequence[Iterable[str]]) -> NDArray[np.float32]:
         """Documents of terms to rows, (n, W). A term that recurs counts 1 + log of how often."""
-        counts = [Counter(self._row[t] for t in terms if t in self._row) for terms in documents]
-        column = [row for count in counts for row in sorted(count)]
-        weight = [1.0 + np.log(count[row]) for count in counts for row in sorted(count)]
-        start = np.cumsum([0, *map(len, counts)])
-        shape = (len(counts), len(self.terms))
-        weights = sp.csr_array((np.array(weight, np.float32), column, start), shape=shape)
-        out: NDArray[np.float32] = weights @ self._by_term
+        out = np.zeros((len(documents), self._by_term.shape[1]), dtype=np.float32)
+        for place, terms in zip(out, documents, strict=True):
+            count = Counter(self._row[term] for term in terms if term in self._row)
+            rows = sorted(count)
+            weight = np.array([1.0 + math.log(count[row]) for row in rows], dtype=np.float32)
+            place[:] = weight @ self._by_term[rows]
         norm = np.linalg.norm(out, axis=1, keepdims=True)
         np.divide(out, norm, out=out, where=norm > 0)
         return out
