@@ -223,7 +223,10 @@ def prepare_command(
         list[str] | None, typer.Option(help="Your name for a column: event=event_type. May be repeated.")
     ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="TOML: [columns] own names, [items], [users] kinds, [edges].")
+        Path | None,
+        typer.Option(
+            help=r"TOML: \[columns] own names, \[items], \[users] feature kinds, \[edges] relations."
+        ),
     ] = None,
     on_bad_rows: Annotated[
         str, typer.Option(help=f"What to do at bad rows: {' or '.join(POLICIES)}.")

@@ -38,17 +38,15 @@ class Relation:
 
     def other_ends(self, ids: pa.Array) -> pa.Array:
         """For each of ``ids`` the distinct other ends of its edges, sorted, or null: (n,) lists of text."""
-        pairs = [
-            (pc.index_in(self._column(end), value_set=ids), self._column(OTHER_END[end])) for end in self.ends
-        ]
-        row = pa.concat_arrays([row for row, _ in pairs])
-        known = row.is_valid()
-        rows, other = row.filter(known).to_numpy(), pa.concat_arrays([o for _, o in pairs]).filter(known)
-        names, code = np.unique(other.to_numpy(zero_copy_only=False), return_inverse=True)
-        pair = np.unique(rows.astype(np.int64) * max(len(names), 1) + code)
-        lengths = np.bincount(pair // max(len(names), 1), minlength=len(ids))
+        row = pa.concat_arrays([pc.index_in(self._column(end), value_set=ids) for end in self.ends])
+        other = pa.concat_arrays([self._column(OTHER_END[end]) for end in self.ends])
+        row, other = row.drop_null(), other.filter(row.is_valid())
+        names, name = np.unique(other.to_numpy(zero_copy_only=False), return_inverse=True)
+        width = max(len(names), 1)
+        pairs = np.unique(row.to_numpy().astype(np.int64) * width + name)
+        lengths = np.bincount(pairs // width, minlength=len(ids))
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-        members = pa.array(names[pair % max(len(names), 1)].tolist(), pa.string())
+        members = pa.array(names[pairs % width].tolist(), pa.string())
         return pa.ListArray.from_arrays(offsets, members, mask=pa.array(lengths == 0))
 
     def about(self, ids: pa.Array | None) -> dict[str, Any]:
