@@ -30,6 +30,7 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.prior import UserPrior
+from engine.learning.prior_start import start_prior
 from engine.learning.spectral import cooccurrence_factors
 from engine.learning.training import Schedule, Training, optimiser_for
 
@@ -141,7 +142,7 @@ def _check_validation(experiment: Experiment) -> None:
 
 
 def build_model(experiment: Experiment) -> MetaModel:
-    """The model as it starts: spectral items, log-popularity, an uninformed prior."""
+    """The model as it starts: spectral items, log-popularity, a prior that knows what features say."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
     n_items = len(experiment.item_x)
     spectral = cooccurrence_factors(
@@ -159,7 +160,7 @@ def build_model(experiment: Experiment) -> MetaModel:
         experiment.order,
         max(experiment.shots),
     )
-    return MetaModel(
+    model = MetaModel(
         ItemRepresentation.start(
             torch.from_numpy(spectral),
             torch.from_numpy(np.log(popularity + 0.5).astype(np.float32)),
@@ -178,6 +179,8 @@ def build_model(experiment: Experiment) -> MetaModel:
         ),
         SCALE,
     )
+    start_prior(model, histories, experiment.user_x[experiment.split.train])
+    return model
 
 
 def build_training(
