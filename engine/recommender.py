@@ -156,7 +156,12 @@ class Recommender:
         if not supports:
             return np.empty((0, len(self.item_ids)), np.float32)
         user_x = np.stack([self._user_encoder.transform_one(user) for user in users])
-        episodes = support_only([s.item_row for s in supports], [s.signal for s in supports], user_x)
+        episodes = support_only(
+            [s.item_row for s in supports],
+            [s.signal for s in supports],
+            user_x,
+            [s.timestamp for s in supports],
+        )
         with torch.inference_mode():
             return np.asarray(self._model.predict(self._view, episodes).numpy())
 

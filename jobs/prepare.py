@@ -19,6 +19,8 @@ import typer
 from engine.data.fingerprint import hash_table
 from engine.data.shards import SHARD_EVENTS, shard_of_user
 from engine.data.tables.bad_rows import BadRows, FileTable, stop_if_any
+from engine.data.tables.columns import whole_array
+from engine.data.tables.edges import Relation, relations_of, with_relations
 from engine.data.tables.entities import Entities, check_edges, check_entities, no_entities
 from engine.data.tables.files import Piece, Source, pieces_of, read_pieces
 from engine.data.tables.interactions import Lookup, Tally, ordered_ids
@@ -92,8 +94,10 @@ def prepare(
     lookup = _lookup(tally, side)
     events_of = np.array([tally.users[user] for user in lookup.user_ids.to_pylist()], dtype=np.int64)
     shards = grouping.shards(lookup, shard_of_user(events_of, shard_events), progress)
-    contents = _contents(lookup, side)
-    return write_dataset(out, shards, contents, {**_about(tally, side, contents), **_origin(inputs, bad)})
+    relations = _relations(lookup, side, schema)
+    contents = _contents(lookup, side, relations)
+    about = {**_about(tally, side, contents), "relations": _about_relations(relations, contents)}
+    return write_dataset(out, shards, contents, {**about, **_origin(inputs, bad)})
 
 
 def _side_tables(inputs: Mapping[str, list[Piece]], schema: Schema, progress: Progress) -> SideTables:
@@ -133,9 +137,24 @@ def _lookup(tally: Tally, side: SideTables) -> Lookup:
     return Lookup(pa.array(active, pa.string()), ordered_ids(side.items.ids, tally.items), tally.signals())
 
 
-def _contents(lookup: Lookup, side: SideTables) -> Contents:
-    catalogue, people = side.items.aligned(lookup.item_ids), side.users.aligned(lookup.user_ids)
-    return Contents(catalogue, people, side.edges, lookup.signals, side.items.kinds, side.users.kinds)
+def _relations(lookup: Lookup, side: SideTables, schema: Schema) -> list[Relation]:
+    people = pa.concat_arrays([lookup.user_ids, side.users.ids])
+    return relations_of(side.edges, {"items": lookup.item_ids, "users": people}, schema.relations)
+
+
+def _contents(lookup: Lookup, side: SideTables, relations: list[Relation]) -> Contents:
+    catalogue = with_relations(side.items.aligned(lookup.item_ids), "items", relations)
+    people = with_relations(side.users.aligned(lookup.user_ids), "users", relations)
+    item_kinds, user_kinds = (
+        {**known.kinds, **{r.name: "tags" for r in relations if r.describes == role}}
+        for role, known in (("items", side.items), ("users", side.users))
+    )
+    return Contents(catalogue, people, side.edges, lookup.signals, item_kinds, user_kinds)
+
+
+def _about_relations(relations: list[Relation], contents: Contents) -> dict[str, Any]:
+    ids = {"items": contents.items["item_id"], "users": contents.users["user_id"]}
+    return {r.name: r.about(whole_array(ids[r.describes]) if r.ends else None) for r in relations}
 
 
 def _about(tally: Tally, side: SideTables, contents: Contents) -> dict[str, Any]:
@@ -204,7 +223,10 @@ def prepare_command(
         list[str] | None, typer.Option(help="Your name for a column: event=event_type. May be repeated.")
     ] = None,
     schema: Annotated[
-        Path | None, typer.Option(help="TOML: [columns] own names, [items] and [users] feature kinds.")
+        Path | None,
+        typer.Option(
+            help=r"TOML: \[columns] own names, \[items], \[users] feature kinds, \[edges] relations."
+        ),
     ] = None,
     on_bad_rows: Annotated[
         str, typer.Option(help=f"What to do at bad rows: {' or '.join(POLICIES)}.")

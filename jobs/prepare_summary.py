@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from engine.data.signals import PLAIN_EVENT
+from engine.data.tables.edges import NOTHING
 from jobs.terminal import errors
 
 
@@ -30,7 +31,7 @@ def summary(manifest: dict[str, Any], folder: str) -> Table:
     )
     table.add_row("events", f"{counts['events']:,}, {dated:.0%} dated")
     if counts["edges"]:
-        table.add_row("edges", f"{counts['edges']:,}")
+        table.add_row("edges", "\n".join(_relation(n, about) for n, about in manifest["relations"].items()))
     table.add_row("signals", ", ".join(manifest["signals"]["names"]))
     for role in ("item", "user"):
         kinds = {c: k for c, k in manifest[f"{role}_kinds"].items() if k != "ignore"}
@@ -55,10 +56,25 @@ def _hints(manifest: dict[str, Any]) -> Iterator[str]:
             f"{counts['events_overruled']:,} events have a number and a name: the number counts, the name is "
             "not used. Leave the number's column out where the name should count"
         )
+    unknown = [name for name, about in manifest["relations"].items() if about["describes"] == NOTHING]
+    if unknown:
+        yield (
+            f"the ends of {', '.join(unknown)} are mostly neither items nor users: these edges are not used. "
+            f'Do they describe users? Then say "{unknown[0]}" = "users" under \\[edges] in the schema file'
+        )
     for role in ("items", "users"):
         without = counts[f"{role}_without_features"]
         if role in manifest["sources"] and without:
             yield f"{without:,} {role} with events do not occur in the {role} table: they have no features"
+
+
+def _relation(name: str, about: dict[str, Any]) -> str:
+    """One line for a relation: what became of its edges."""
+    used = f"{name}: {about['edges']:,}"
+    if not about["ends"]:
+        return f"{used} (not used)"
+    ends = " and ".join(about["ends"])
+    return f"{used}, its {ends} {about['describes']}{_aside(about['unused'], 'at none of them')}"
 
 
 def _overlooked(manifest: dict[str, Any]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +38,7 @@ class Episodes:
     support_item: Tensor  # (B, S) int64
     support_signal: Tensor  # (B, S) int64
     support_age: Tensor  # (B, S) int64: how many of the user's shown events came after it
+    support_elapsed: Tensor  # (B, S) float32: hours before the user's newest shown event, NaN unknown
     present: Tensor  # (B, S) bool
     user_x: Tensor  # (B, F) float32
     query_user: Tensor  # (Q,) int64, row of the batch
@@ -101,13 +103,21 @@ def draw_episodes(
 ) -> Episodes:
     """Draw one episode for each of ``users``; ``seed`` is (seed, pass)."""
     draws = [draw_one(histories, int(u), rules, np.random.default_rng([*seed, int(u)])) for u in users]
-    return collate(histories, draws, user_x[users])
+    return collate(histories, draws, user_x[users], rules.order)
 
 
-def collate(histories: Histories, draws: Sequence[Draw], user_x: NDArray[np.float32]) -> Episodes:
-    """Pad the supports and flatten what came after; of items that are barred or repeated nothing is asked."""
-    item, signal, age, present = pad_support(
-        [histories.item_row[d.support] for d in draws], [histories.signal[d.support] for d in draws]
+def collate(
+    histories: Histories, draws: Sequence[Draw], user_x: NDArray[np.float32], order: str = "time"
+) -> Episodes:
+    """Pad the supports and flatten what came after; of items that are barred or repeated nothing is asked.
+
+    In a random order time says nothing, so it is not shown.
+    """
+    supports = [d.support for d in draws]
+    support = pad_support(
+        [histories.item_row[s] for s in supports],
+        [histories.signal[s] for s in supports],
+        [histories.timestamp[s] for s in supports] if order == "time" else None,
     )
     barred_user, barred_item = _pairs(histories, [d.barred for d in draws])
     query_user, query_item = _pairs(histories, [d.query for d in draws])
@@ -119,7 +129,7 @@ def collate(histories: Histories, draws: Sequence[Draw], user_x: NDArray[np.floa
     met, last = np.unique((met_user * width + met_item)[::-1], return_index=True)
     asked = ~np.isin(met, barred)
     pairs = [array for key in (query, met[asked]) for array in (key // width, key % width)]
-    arrays = (item, signal, age, present, user_x.astype(np.float32), *pairs, met_signal[::-1][last[asked]])
+    arrays = (*support, user_x.astype(np.float32), *pairs, met_signal[::-1][last[asked]])
     return Episodes(*map(torch.from_numpy, (*arrays, barred_user, barred_item)))
 
 
@@ -134,6 +144,7 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
         episodes.support_item[rows],
         episodes.support_signal[rows],
         episodes.support_age[rows],
+        episodes.support_elapsed[rows],
         episodes.present[rows],
         episodes.user_x[rows],
         place[episodes.query_user[query]],
@@ -147,27 +158,52 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
 
 
 def support_only(
-    items: Sequence[NDArray[np.int64]], signals: Sequence[NDArray[np.int64]], user_x: NDArray[np.float32]
+    items: Sequence[NDArray[np.int64]],
+    signals: Sequence[NDArray[np.int64]],
+    user_x: NDArray[np.float32],
+    timestamps: Sequence[NDArray[np.float64]] | None = None,
 ) -> Episodes:
     """Episodes to adapt on and nothing to predict: what a request gives. Oldest events first."""
     nothing = [np.empty(0, np.int64)] * 7
-    return Episodes(*map(torch.from_numpy, (*pad_support(items, signals), user_x, *nothing)))
+    support = pad_support(items, signals, timestamps)
+    return Episodes(*map(torch.from_numpy, (*support, user_x, *nothing)))
+
+
+class PaddedSupport(NamedTuple):
+    """Ragged supports in rectangles; the fields are those of `Episodes`."""
+
+    item: NDArray[np.int64]  # (B, S)
+    signal: NDArray[np.int64]  # (B, S)
+    age: NDArray[np.int64]  # (B, S)
+    elapsed: NDArray[np.float32]  # (B, S)
+    present: NDArray[np.bool_]  # (B, S)
 
 
 def pad_support(
-    items: Sequence[NDArray[np.int64]], signals: Sequence[NDArray[np.int64]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Pad ragged supports (oldest first) to (B, S): item, signal, age in events, present."""
+    items: Sequence[NDArray[np.int64]],
+    signals: Sequence[NDArray[np.int64]],
+    timestamps: Sequence[NDArray[np.float64]] | None = None,
+) -> PaddedSupport:
+    """Pad ragged supports, oldest first; ``timestamps`` are Unix seconds, NaN or None unknown."""
     lengths = np.array([len(i) for i in items], dtype=np.int64)
     position = np.arange(max(int(lengths.max(initial=0)), 1))
     present = position < lengths[:, None]
     item = np.zeros(present.shape, dtype=np.int64)
     signal = np.zeros(present.shape, dtype=np.int64)
+    seconds = np.full(present.shape, np.nan)
     if lengths.any():
         item[present] = np.concatenate(items)
         signal[present] = np.concatenate(signals)
+        if timestamps is not None:
+            seconds[present] = np.concatenate(timestamps)
     age = np.where(present, lengths[:, None] - 1 - position, 0)
-    return item, signal, age, present
+    return PaddedSupport(item, signal, age, _hours_before_newest(seconds), present)
+
+
+def _hours_before_newest(seconds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Hours from each (B, S) time to the latest of its row; NaN where it is unknown."""
+    newest = np.fmax.reduce(seconds, axis=1, keepdims=True)
+    return ((newest - seconds) / 3600.0).astype(np.float32)
 
 
 def _pairs(

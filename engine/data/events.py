@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.signals import Signals
+from engine.data.tables.columns import MAX_TIMESTAMP
 from engine.errors import RequestError
 
 
@@ -31,11 +32,17 @@ class Support:
 
     item_row: NDArray[np.int64]  # (S,)
     signal: NDArray[np.int64]  # (S,)
+    timestamp: NDArray[np.float64]  # (S,) Unix seconds, NaN where not given
     ignored: tuple[Ignored, ...]
 
     def without(self, position: int) -> Support:
         """The same events but one."""
-        return Support(np.delete(self.item_row, position), np.delete(self.signal, position), self.ignored)
+        return Support(
+            np.delete(self.item_row, position),
+            np.delete(self.signal, position),
+            np.delete(self.timestamp, position),
+            self.ignored,
+        )
 
 
 def read_events(
@@ -69,6 +76,7 @@ def read_events(
     return Support(
         np.array([row for _, row, _ in known], dtype=np.int64),
         np.array([signal for _, _, signal in known], dtype=np.int64),
+        np.array([timestamp for timestamp, _, _ in known], dtype=np.float64),
         tuple(ignored),
     )
 
@@ -98,7 +106,12 @@ def _read_event(
         signal = default_signal if number is None and name is None else signals.encode(number, name)
     except RequestError as error:
         raise RequestError(error.what, where=where, fix=error.fix) from None
-    return str(item_id), signal, _number(event.get("timestamp"), "timestamp", where)
+    timestamp = _number(event.get("timestamp"), "timestamp", where)
+    if timestamp is not None and abs(timestamp) > MAX_TIMESTAMP:
+        raise RequestError(
+            f"timestamp is {timestamp:.15g}", where=where, fix="Give Unix seconds, not milliseconds."
+        )
+    return str(item_id), signal, timestamp
 
 
 def _number(value: object, field: str, where: str) -> float | None:

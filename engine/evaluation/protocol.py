@@ -132,7 +132,8 @@ def hold_out(
         )
     kept = np.array([c.user for c in cuts], dtype=np.int64)
     episodes = {
-        k: collate(histories, [_draw(histories, c, k, relevant) for c in cuts], user_x[kept]) for k in shots
+        k: collate(histories, [_draw(histories, c, k, relevant) for c in cuts], user_x[kept], order)
+        for k in shots
     }
     return HeldOut(kept, episodes, _outcomes(histories, cuts, relevant))
 

@@ -99,7 +99,7 @@ class MetaModel(nn.Module):
     def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Posterior:
         """The inner loop: where each user stands after the support."""
         target_BS, precision_BS = self.evidence(
-            episodes.support_signal, episodes.support_age, episodes.present
+            episodes.support_signal, episodes.support_age, episodes.support_elapsed, episodes.present
         )
         item_BS = episodes.support_item
         target_BS = target_BS - self.objective.offset(view.base_N, item_BS)

@@ -30,6 +30,7 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.prior import UserPrior
+from engine.learning.prior_start import start_prior
 from engine.learning.start import STARTS, Known
 from engine.learning.training import Schedule, Training, optimiser_for
 
@@ -147,7 +148,7 @@ def _check_validation(experiment: Experiment) -> None:
 
 
 def build_model(experiment: Experiment) -> MetaModel:
-    """The model as it starts: what counting says of items and events, an uninformed prior."""
+    """The model as it starts: what counting says of items and events, and of users by their features."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
     n_items, dim = len(experiment.item_x), config.items.dim
     popularity = query_counts(
@@ -161,7 +162,7 @@ def build_model(experiment: Experiment) -> MetaModel:
     value = experiment.dataset.signals.value
     known = Known(histories, n_items, experiment.relevant, value, popularity)
     start = STARTS[config.objective](known, dim, config.items.shrink)
-    return MetaModel(
+    model = MetaModel(
         ItemRepresentation.start(
             torch.from_numpy(start.spectral_ND),
             torch.from_numpy(start.base_N),
@@ -174,6 +175,8 @@ def build_model(experiment: Experiment) -> MetaModel:
         start.objective,
         start.scale,
     )
+    start_prior(model, histories, experiment.user_x[experiment.split.train])
+    return model
 
 
 def build_training(

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from engine import Recommender, RequestError
+from engine.artifact import load_artifact
+from engine.data.histories import Histories
+from engine.evaluation.protocol import hold_out
 from engine.ranking.slate import Slate
 
 Event = dict[str, object]
@@ -110,6 +114,69 @@ def test_dated_events_count_in_time_order(rec: Recommender) -> None:
     np.testing.assert_array_equal(rec.score(dated[::-1]), rec.score(EVENTS))
 
 
+@pytest.fixture(scope="module")
+def fading(checkerboard_artifact: Path) -> Recommender:
+    """As if training had learned that events fade from hour to hour."""
+    artifact = load_artifact(checkerboard_artifact)
+    with torch.no_grad():
+        artifact.model.evidence.elapsed_H.copy_(-torch.arange(1.0, 17.0))
+    return Recommender(artifact)
+
+
+def dated(events: list[Event], *hours: float) -> list[Event]:
+    return [{**e, "timestamp": 1e9 + 3600 * hour} for e, hour in zip(events, hours, strict=True)]
+
+
+def test_only_time_between_events_counts(fading: Recommender) -> None:
+    """The same events at once, without times, and shifted as a whole are one; spread out they are another."""
+    at_once = fading.score(EVENTS)
+    np.testing.assert_array_equal(fading.score(dated(EVENTS, 0, 0.2, 0.5)), at_once)
+    spread = fading.score(dated(EVENTS, 0, 30, 500))
+    np.testing.assert_array_equal(fading.score(dated(EVENTS, 7000, 7030, 7500)), spread)
+    assert not np.allclose(spread, at_once, atol=1e-3)
+
+
+def test_an_old_event_says_less_than_a_fresh_one(fading: Recommender) -> None:
+    alone = fading.score(EVENTS[2:])
+    distance = [
+        np.abs(fading.score(dated(EVENTS, 0, 0, gap)) - alone).max() for gap in (0, 10, 1000, 100_000)
+    ]
+    assert distance == sorted(distance, reverse=True)
+    assert distance[-1] < distance[0] / 5
+
+
+def test_a_request_is_scored_as_a_held_out_user_with_the_same_events(
+    fading: Recommender, checkerboard_artifact: Path
+) -> None:
+    model = load_artifact(checkerboard_artifact).model
+    model.evidence.load_state_dict({**model.evidence.state_dict(), "elapsed_H": -torch.arange(1.0, 17.0)})
+    rows = {item_id: row for row, item_id in enumerate(fading.item_ids)}
+    history = Histories(
+        np.array([0, 4]),
+        np.array([rows[i] for i in ("i2", "i7", "i4", "i9")]),
+        np.array([fading.signals.encode(value, None) for value in (5.0, 1.0, 5.0, 5.0)]),
+        np.array([np.nan, 0.0, 30.0, 90.0]) * 3600,
+    )
+    relevant = fading.signals.relevant(None, None)
+    user_x = np.zeros((1, model.prior.from_features_FD.shape[0]), np.float32)
+    episodes = hold_out(history, np.array([0]), user_x, relevant, (3,), gap=3, min_events=4).episodes[3]
+    with torch.inference_mode():
+        held_out = model.predict(model.view(), episodes)[0].numpy()
+    request = [EVENTS[0], {**EVENTS[1], "timestamp": 0.0}, {**EVENTS[2], "timestamp": 30 * 3600}]
+    np.testing.assert_allclose(fading.score(request), held_out, atol=1e-5)
+    assert not np.allclose(fading.score(EVENTS), held_out, atol=1e-3)
+
+
+def test_without_the_newest_event_the_others_are_as_fresh_as_they_then_are(fading: Recommender) -> None:
+    """Reasons are exact where time counts: leaving the newest out moves the others' elapsed time."""
+    events = dated(EVENTS, 0, 3, 400)
+    for item in fading.recommend(events, k=5, explain=True):
+        for because in item.because:
+            rest = [e for e in events if e["item_id"] != because.item_id]
+            score = dict(zip(fading.item_ids, fading.score(rest), strict=True))[item.item_id]
+            assert because.score_change == pytest.approx(item.score - score, abs=1e-4)
+
+
 def test_leaving_an_event_out_is_what_a_refit_without_it_gives(rec: Recommender) -> None:
     """Each reason's score change and rank equal those of a second call without the event."""
     slate = rec.recommend(EVENTS, k=20, explain=True)
@@ -182,6 +249,7 @@ def test_k_must_be_a_positive_integer(rec: Recommender, k: object) -> None:
         ({"item_id": "i1", "event": 5}, "event is 5"),
         ({"item_id": "i1", "rating": 5}, "unknown field 'rating'"),
         ({"item_id": "i1", "value": 5, "timestamp": "today"}, "timestamp is 'today'"),
+        ({"item_id": "i1", "value": 5, "timestamp": 1735689600000}, "timestamp is 1735689600000.*seconds"),
     ],
 )
 def test_a_wrong_event_is_named_by_its_position(rec: Recommender, event: Event, message: str) -> None:

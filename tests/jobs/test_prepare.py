@@ -317,3 +317,50 @@ def test_a_cluster_reports_bad_input_as_plainly(tmp_path: Path):
     (tmp_path / "f.csv").write_text("user_id,item\na,x\n")
     with pytest.raises(DataError, match=r"no column 'item_id'.*--column item_id=item"):
         prepare(interactions=tmp_path / "f.csv", out=tmp_path / "data", engine="ray")
+
+
+def test_edges_become_features_of_what_they_describe(tmp_path: Path):
+    friends = [("1", "friend", "2"), ("2", "friend", "10"), ("77", "friend", "10")]
+    edges = pd.DataFrame(
+        [*friends, ("7", "genre", "war"), ("9", "genre", "art"), ("9", "genre", "war"), ("x", "is", "y")],
+        columns=["src", "relation", "dst"],
+    )
+    users = pd.DataFrame({"user_id": ["10", "2", "1", "77"], "age": [30, 40, 50, 60]})
+    data = loaded(tmp_path, interactions=EVENTS, users=users, edges=edges)
+    assert data.user_kinds == {"age": "number", "friend": "tags"}
+    people = dict(zip(data.user_ids, data.users["friend"].to_pylist(), strict=True))
+    assert people == {"1": ["2"], "2": ["1", "10"], "10": ["2", "77"]}
+    assert data.item_kinds == {"genre": "tags"}
+    assert dict(zip(data.item_ids, data.items["genre"].to_pylist(), strict=True)) == {
+        "7": ["war"],
+        "9": ["art", "war"],
+    }
+    assert {name: about["unused"] for name, about in data.manifest["relations"].items()} == {
+        "friend": 0,
+        "genre": 0,
+        "is": 1,
+    }
+
+
+def test_edges_are_told_what_they_describe_and_those_of_no_use_are_shown(tmp_path: Path, command: Run):
+    EVENTS.to_csv(tmp_path / "events.csv", index=False)
+    pd.DataFrame({"src": ["1", "x"], "relation": ["knows", "knows"], "dst": ["a", "b"]}).to_csv(
+        tmp_path / "edges.csv", index=False
+    )
+    arguments = ["--interactions", tmp_path / "events.csv", "--edges", tmp_path / "edges.csv"]
+    code, out, _ = command(*arguments, "--out", tmp_path / "data")
+    assert code == 0
+    shown = " ".join(out.split())
+    assert "knows: 2 (not used)" in shown
+    assert '"knows" = "users" under [edges]' in " ".join(shown.replace("│", " ").split())
+    (tmp_path / "schema.toml").write_text('[edges]\n"knows" = "users"\n')
+    code, out, _ = command(*arguments, "--out", tmp_path / "data", "--schema", tmp_path / "schema.toml")
+    assert code == 0
+    assert "knows: 2, its src users (1 at none of them)" in " ".join(out.split())
+    assert Dataset.load(tmp_path / "data").user_kinds == {"knows": "tags"}
+
+
+def test_a_schema_with_relations_but_no_edges(tmp_path: Path):
+    schema = Schema(relations={"friend": "users"})
+    with pytest.raises(DataError, match=r"relation 'friend', which is not there.*relations are none"):
+        prepare(interactions=EVENTS, schema=schema, out=tmp_path / "data")

@@ -39,7 +39,13 @@ CASES = (
         user={"country": "BR"},
         options=('signals.relevant=["LIKE","BOOKMARK","COMMENT CREATED","FOLLOW"]',),
     ),
-    Case("lastfm-2k", ("items",), {"value": 250}, columns=("value=listen_count",)),
+    Case(
+        "lastfm-2k",
+        ("items", "edges"),
+        {"value": 250},
+        columns=("value=listen_count",),
+        user={"friend": ["275", "428"]},
+    ),
 )
 
 
@@ -66,6 +72,8 @@ def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: 
     scores = rec.score_batch([[], [{"item_id": first, **case.event}], [{"item_id": second, **case.event}]])
     assert np.isfinite(scores).all()
     assert (scores[1] != scores[2]).any()
+    if case.user:
+        assert (rec.score([], case.user) != scores[0]).any()
     if case.name == "deskdrop":
         report = evaluate(tmp_path / "a", tmp_path / "data")
         assert report.mean("firstclick", "ndcg@10", 0).mean > 0

@@ -1,4 +1,4 @@
-"""Turns one raw column into numbers, by kind: category, tags, number, text or vector.
+"""Turns a column of one value a cell into numbers: a category, a number or a vector.
 
 Each encoder is a frozen value: fitted once, written as JSON, the same ever after. A missing value
 gives zeros. Knows nothing of tables, ids or files.
@@ -8,36 +8,19 @@ Shapes: n rows, W columns of one encoder.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
 
-from engine.data.tables.cells import as_number, as_tags, as_text, as_vector
+from engine.data.features.frequent import frequent
+from engine.data.tables.cells import as_number, as_text, as_vector
 
-MIN_ROWS = 5  # a level or a term seen in fewer rows says too little
 MAX_LEVELS = 256
-MAX_TAGS = 512
-MAX_TERMS = 512
 MAX_KNOTS = 8
-
-
-class Encoder(Protocol):
-    """One fitted column."""
-
-    kind: ClassVar[str]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What to append to the column's name, one per output column."""
-
-    def transform(self, values: Sequence[object]) -> NDArray[np.float32]:
-        """Cells to numbers, (n, W). Raises ValueError on a cell that is not of this kind."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +33,7 @@ class CategoryEncoder:
     @staticmethod
     def fit(values: Sequence[object]) -> CategoryEncoder:
         texts = (as_text(v) for v in values)
-        return CategoryEncoder(_frequent((t for t in texts if t is not None), MAX_LEVELS))
+        return CategoryEncoder(frequent((t for t in texts if t is not None), MAX_LEVELS))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -65,35 +48,6 @@ class CategoryEncoder:
         out = np.zeros((len(values), len(self.levels)), dtype=np.float32)
         known = np.flatnonzero(column >= 0)
         out[known, column[known]] = 1
-        return out
-
-
-@dataclass(frozen=True)
-class TagsEncoder:
-    """Multi-hot of the tags seen in at least ``MIN_ROWS`` rows. Text is cut at ``separator``."""
-
-    kind: ClassVar[str] = "tags"
-    tags: tuple[str, ...]
-    separator: str  # empty: cells are lists
-
-    @staticmethod
-    def fit(values: Sequence[object], separator: str) -> TagsEncoder:
-        tags = (tag for v in values for tag in as_tags(v, separator))
-        return TagsEncoder(_frequent(tags, MAX_TAGS), separator)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(f"={tag}" for tag in self.tags)
-
-    @cached_property
-    def _column(self) -> dict[str, int]:
-        return {tag: i for i, tag in enumerate(self.tags)}
-
-    def transform(self, values: Sequence[object]) -> NDArray[np.float32]:
-        out = np.zeros((len(values), len(self.tags)), dtype=np.float32)
-        for row, value in enumerate(values):
-            known = [self._column[tag] for tag in as_tags(value, self.separator) if tag in self._column]
-            out[row, known] = 1
         return out
 
 
@@ -125,42 +79,6 @@ class NumberEncoder:
     def transform(self, values: Sequence[object]) -> NDArray[np.float32]:
         numbers = np.array([as_number(v) for v in values], dtype=np.float64)
         return hat_basis(numbers, np.array(self.knots, dtype=np.float64))
-
-
-@dataclass(frozen=True)
-class TextEncoder:
-    """TF-IDF of the most frequent terms, each row of length 1 (or 0 where no term is known)."""
-
-    kind: ClassVar[str] = "text"
-    terms: tuple[str, ...]
-    idf: tuple[float, ...]
-
-    @staticmethod
-    def fit(values: Sequence[object]) -> TextEncoder:
-        texts = [t for v in values if (t := as_text(v)) is not None]
-        vectorizer = _vectorizer(min_df=MIN_ROWS, max_features=MAX_TERMS)
-        try:
-            vectorizer.fit(texts)
-        except ValueError:  # fewer than MIN_ROWS texts, or no term in that many of them
-            return TextEncoder((), ())
-        return TextEncoder(tuple(vectorizer.get_feature_names_out()), tuple(vectorizer.idf_.tolist()))
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return tuple(f":{term}" for term in self.terms)
-
-    @cached_property
-    def _fitted(self) -> TfidfVectorizer:
-        vectorizer = _vectorizer(vocabulary={term: i for i, term in enumerate(self.terms)})
-        vectorizer.idf_ = np.array(self.idf)
-        return vectorizer
-
-    def transform(self, values: Sequence[object]) -> NDArray[np.float32]:
-        texts = [as_text(v) or "" for v in values]
-        if not self.terms:
-            return np.zeros((len(texts), 0), dtype=np.float32)
-        dense: NDArray[np.float64] = self._fitted.transform(texts).toarray()
-        return dense.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -197,21 +115,6 @@ class VectorEncoder:
         return out
 
 
-ENCODERS: dict[str, type[Any]] = {
-    e.kind: e for e in (CategoryEncoder, TagsEncoder, NumberEncoder, TextEncoder, VectorEncoder)
-}
-
-
-def encoder_to_json(encoder: Encoder) -> dict[str, Any]:
-    return {"kind": encoder.kind, **asdict(encoder)}  # type: ignore[call-overload]
-
-
-def encoder_from_json(d: dict[str, Any]) -> Encoder:
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in d.items() if k != "kind"}
-    encoder: Encoder = ENCODERS[d["kind"]](**fields)
-    return encoder
-
-
 def hat_basis(numbers: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArray[np.float32]:
     """Each number's weights on the knots either side, (n, len(knots)); they sum to 1, or to 0 for NaN."""
     out = np.zeros((len(numbers), len(knots)), dtype=np.float32)
@@ -226,13 +129,3 @@ def hat_basis(numbers: NDArray[np.float64], knots: NDArray[np.float64]) -> NDArr
     out[rows, right] = share
     out[rows, left] = 1 - share
     return out
-
-
-def _frequent(levels: Iterable[str], most: int) -> tuple[str, ...]:
-    """Levels of at least MIN_ROWS rows, the most frequent first, ties by name."""
-    ranked = sorted(Counter(levels).items(), key=lambda pair: (-pair[1], pair[0]))
-    return tuple(level for level, count in ranked[:most] if count >= MIN_ROWS)
-
-
-def _vectorizer(**options: Any) -> TfidfVectorizer:
-    return TfidfVectorizer(stop_words="english", sublinear_tf=True, **options)

@@ -16,17 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.data.features.column_encoders import (
-    ENCODERS,
-    CategoryEncoder,
-    Encoder,
-    NumberEncoder,
-    TagsEncoder,
-    TextEncoder,
-    VectorEncoder,
-    encoder_from_json,
-    encoder_to_json,
-)
+from engine.data.features.encoders import Encoder, encoder_from_json, encoder_to_json, fit_encoder
 from engine.data.features.kinds import IGNORE, check_kind, separator_of
 from engine.errors import DataError, RequestError
 
@@ -58,7 +48,7 @@ class FeatureEncoder:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """One per output column: ``genres=Comedy``, ``age~31``, ``title:star``, ``image[3]``."""
+        """One per output column: ``genres=Comedy``, ``age~31``, ``title:star``, ``actors#7``, ``face[3]``."""
         return tuple(f"{column}{label}" for column, e in self.encoders.items() for label in e.labels)
 
     @cached_property
@@ -117,22 +107,11 @@ def _fit_column(table: pa.Table, column: str, kind: str) -> Encoder:
         raise DataError(
             f"no feature column {column!r}", fix=f"The columns are {', '.join(table.column_names)}."
         )
-    values = table[column].to_pylist()
+    separator = separator_of(table[column]) if kind == "tags" else ""
     try:
-        match kind:
-            case CategoryEncoder.kind:
-                return CategoryEncoder.fit(values)
-            case TagsEncoder.kind:
-                return TagsEncoder.fit(values, separator_of(table[column]))
-            case NumberEncoder.kind:
-                return NumberEncoder.fit(values)
-            case TextEncoder.kind:
-                return TextEncoder.fit(values)
-            case VectorEncoder.kind:
-                return VectorEncoder.fit(values)
+        return fit_encoder(kind, table[column].to_pylist(), separator)
     except ValueError as error:
         raise _wrong_cell(column, kind, error) from None
-    raise AssertionError(f"{kind} is not among {list(ENCODERS)}")
 
 
 def _wrong_cell(column: str, kind: str, error: ValueError) -> DataError:

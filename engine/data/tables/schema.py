@@ -1,4 +1,4 @@
-"""What a user says about their tables: which column is which, and of what kind the features are.
+"""What a user says about their tables: which column is which, of what kind features are, what edges describe.
 
 Reads the schema file (TOML) and ``contract=own`` pairs. Knows nothing of the tables themselves.
 """
@@ -21,7 +21,7 @@ ROLE_COLUMNS = {
     "edges": ("src", "relation", "dst"),
 }
 CONTRACT_COLUMNS = tuple(dict.fromkeys(name for names in ROLE_COLUMNS.values() for name in names))
-SECTIONS = ("columns", "items", "users")
+SECTIONS = ("columns", "items", "users", "edges")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Schema:
     columns: Mapping[str, str] = field(default_factory=dict)  # contract's name -> the tables' own
     item_kinds: Mapping[str, str] = field(default_factory=dict)  # feature column -> kind or "ignore"
     user_kinds: Mapping[str, str] = field(default_factory=dict)
+    relations: Mapping[str, str] = field(default_factory=dict)  # relation -> "items", "users" or "ignore"
 
     def columns_of(self, role: str) -> dict[str, str]:
         """The own names that concern one kind of table: interactions, items, users or edges."""
@@ -59,6 +60,8 @@ def read_schema(path: Path) -> Schema:
         title = "text"
         [users]
         zip_code = "ignore"
+        [edges]
+        friend = "users"
 
     Raises:
         ConfigError: no such file, not TOML, an unknown section or contract column, a value that is no text.
@@ -74,7 +77,7 @@ def read_schema(path: Path) -> Schema:
             raise _unknown(section, SECTIONS, "section", str(path))
         _check_texts(entries, f"{path}, [{section}]")
     _check_columns(raw.get("columns", {}), f"{path}, [columns]")
-    return Schema(raw.get("columns", {}), raw.get("items", {}), raw.get("users", {}))
+    return Schema(raw.get("columns", {}), raw.get("items", {}), raw.get("users", {}), raw.get("edges", {}))
 
 
 def _check_columns(columns: Mapping[str, str], where: str) -> None:

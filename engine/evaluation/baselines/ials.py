@@ -80,8 +80,8 @@ def solve_side(fixed_ND: Factors, x_UN: sp.csr_array, weights: Weights) -> Facto
     for start in range(0, len(by_length), ROWS_AT_ONCE):
         rows = by_length[start : start + ROWS_AT_ONCE]
         entries = [x_UN.indices[x_UN.indptr[r] : x_UN.indptr[r + 1]].astype(np.int64) for r in rows]
-        item_BS, _, _, present_BS = pad_support(entries, entries)
-        solved[rows] = solve_rows(fixed_ND, item_BS, present_BS, weights)
+        support = pad_support(entries, entries)
+        solved[rows] = solve_rows(fixed_ND, support.item, support.present, weights)
     return solved
 
 

@@ -36,11 +36,10 @@ def make_episodes() -> Callable[..., Episodes]:
     def make(query: Rows, barred: Rows | None = None, support: Rows | None = None) -> Episodes:
         barred, support = barred or [[] for _ in query], support or [[] for _ in query]
         items = [np.array(row, dtype=np.int64) for row in support]
-        item, signal, age, present = pad_support(items, [np.ones_like(row) for row in items])
+        padded = pad_support(items, [np.ones_like(row) for row in items])
         pairs = [_flat(query), _flat(barred)]
-        arrays = (item, signal, age, present, np.zeros((len(query), 0), np.float32), *pairs[0])
         met = (*pairs[0], np.ones_like(pairs[0][0]))
-        arrays = (*arrays, *met, *pairs[1])
+        arrays = (*padded, np.zeros((len(query), 0), np.float32), *pairs[0], *met, *pairs[1])
         return Episodes(*map(torch.from_numpy, arrays))
 
     return make

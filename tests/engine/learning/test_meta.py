@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -114,8 +116,34 @@ def test_recency_lets_old_events_fade() -> None:
     with torch.no_grad():
         evidence.recency_A.copy_(-torch.arange(len(evidence.recency_A)))
     signal = torch.zeros(1, 3, dtype=torch.int64)
-    _, precision = evidence(signal, torch.tensor([[5, 1, 0]]), torch.tensor([[True, True, True]]))
+    together = torch.zeros(1, 3)
+    _, precision = evidence(signal, torch.tensor([[5, 1, 0]]), together, torch.ones(1, 3, dtype=torch.bool))
     assert precision[0].tolist() == sorted(precision[0].tolist())
+
+
+def precisions(evidence: Evidence, *hours: float) -> list[float]:
+    """Of events that differ in elapsed time alone."""
+    same = torch.zeros(1, len(hours), dtype=torch.int64)
+    precision_BS = evidence(same, same, torch.tensor([hours]), same == 0)[1]
+    return [float(c) for c in precision_BS[0].detach()]
+
+
+def test_events_of_equal_age_count_less_the_older_they_are() -> None:
+    evidence = Evidence(torch.ones(R), 1.0)
+    with torch.no_grad():
+        evidence.elapsed_H.copy_(-torch.arange(1.0, 1.0 + len(evidence.elapsed_H)))
+    fresh, hour, hours, day, year, decade = precisions(evidence, 0.9, 1.0, 3.0, 24.0, 8766.0, 87660.0)
+    assert fresh > hour > hours > day > year > decade > 0
+    assert precisions(evidence, 87660.0) == precisions(evidence, 1e8)  # the last group is open
+
+
+def test_unknown_times_add_nothing() -> None:
+    evidence = Evidence(torch.ones(R), 1.0)
+    before = precisions(evidence, math.nan)
+    with torch.no_grad():
+        evidence.elapsed_H.fill_(-2.0)
+    assert precisions(evidence, math.nan) == precisions(evidence, 0.0) == before
+    assert precisions(evidence, 1.0) < before
 
 
 def test_population_weight_adds_the_loss_of_the_unadapted_prior(model: MetaModel) -> None:
@@ -128,9 +156,12 @@ def test_population_weight_adds_the_loss_of_the_unadapted_prior(model: MetaModel
 
 def test_every_parameter_learns(model: MetaModel) -> None:
     """A parameter without a gradient is dead weight, and DistributedDataParallel would wait for it."""
-    episodes = Episodes(
-        **{**vars(support(3, 4)), "query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
-    )
+    known = {
+        "support_elapsed": torch.tensor([[30.0, 0.0]]),
+        "query_user": torch.tensor([0]),
+        "query_item": torch.tensor([2]),
+    }
+    episodes = Episodes(**{**vars(support(3, 4)), **known})
     noise = draw_noise(Dropout(0.0, 0.0, 0.3), (1,), 1, F, N, D)
     model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), noise, "maml", 0.0).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]

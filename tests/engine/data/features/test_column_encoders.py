@@ -10,16 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.data.features.column_encoders import (
-    CategoryEncoder,
-    NumberEncoder,
-    TagsEncoder,
-    TextEncoder,
-    VectorEncoder,
-    encoder_from_json,
-    encoder_to_json,
-    hat_basis,
-)
+from engine.data.features.column_encoders import CategoryEncoder, NumberEncoder, VectorEncoder, hat_basis
+from engine.data.features.encoders import encoder_from_json, encoder_to_json
+from engine.data.features.term_encoders import TagsEncoder, TextEncoder
 from engine.data.tables.cells import as_number, as_tags, as_text
 
 ENCODERS = [

@@ -12,9 +12,14 @@ from engine.errors import ConfigError
 
 def test_a_file_and_options_on_top(tmp_path: Path):
     path = tmp_path / "schema.toml"
-    path.write_text('[columns]\nevent = "kind"\n[items]\ntitle = "text"\n[users]\nzip_code = "ignore"\n')
+    path.write_text(
+        '[columns]\nevent = "kind"\n[items]\ntitle = "text"\n'
+        '[users]\nzip_code = "ignore"\n[edges]\nfriend = "users"\n'
+    )
     schema = read_schema(path).with_columns(["event=event_type", "src=from"])
-    assert schema == Schema({"event": "event_type", "src": "from"}, {"title": "text"}, {"zip_code": "ignore"})
+    assert schema == Schema(
+        {"event": "event_type", "src": "from"}, {"title": "text"}, {"zip_code": "ignore"}, {"friend": "users"}
+    )
     assert schema.columns_of("edges") == {"src": "from"}
     assert schema.columns_of("items") == {}
 
