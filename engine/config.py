@@ -70,6 +70,8 @@ class InnerConfig(Section):
     """Where the learned weight of unseen items (omega) starts."""
     event_precision: Positive = 1.0
     """Where the learned precision of an event starts."""
+    robust: bool = False
+    """closed_form, not for clicks: let an event count less the more it contradicts the user's others."""
     inner_lr: Positive = 0.05
     """gradient: step size."""
     inner_steps: Annotated[int, Field(ge=0)] = 5
@@ -151,6 +153,14 @@ class Config(Section):
     def _reptile_descends(self) -> Self:
         if self.outer.rule == "reptile" and self.inner.method != "gradient":
             raise ValueError("outer.rule = reptile needs inner.method = gradient")
+        return self
+
+    @model_validator(mode="after")
+    def _outliers_have_residuals(self) -> Self:
+        if self.inner.robust and (self.inner.method == "gradient" or self.objective == "click"):
+            raise ValueError(
+                "inner.robust needs inner.method = closed_form and an objective other than click"
+            )
         return self
 
 

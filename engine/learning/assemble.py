@@ -25,7 +25,7 @@ RATING_BUFFERS = ("value_R", "centre", "spread")
 def inner_loop(config: InnerConfig, likelihood: Likelihood, dim: int, seed: int) -> ClosedForm | Descent:
     """How users adapt, as the options say."""
     if config.method == "closed_form":
-        return ClosedForm(likelihood)
+        return ClosedForm(likelihood, config.robust)
     return Descent(
         likelihood,
         dim,
