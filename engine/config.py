@@ -72,7 +72,7 @@ class InnerConfig(Section):
     """Where the learned precision of an event starts."""
     robust: bool = False
     """closed_form, not for clicks: let an event count less the more it contradicts the user's others."""
-    inner_lr: Positive = 0.05
+    inner_lr: Positive = 0.003
     """gradient: step size."""
     inner_steps: Annotated[int, Field(ge=0)] = 5
     """gradient: number of steps."""
