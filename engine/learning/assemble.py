@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.config import Config, InnerConfig
 from engine.learning.descent import Descent
+from engine.learning.episodic_ridge import EpisodicRidge
 from engine.learning.evidence import Evidence
 from engine.learning.inner_loop import ClosedForm
 from engine.learning.items import ItemRepresentation
@@ -19,6 +20,7 @@ from engine.learning.objectives import Click, Likelihood, Objective, Ranking, Ra
 from engine.learning.prior import UserPrior
 
 ITEM_BUFFERS = ("spectral_ND", "base_N", "warm_N", "x_NF", "imputed_ND", "imputed_base_N")
+RIDGE_BUFFERS = ("weight_MC", "item_C", "log_popularity_C", "wanted_R")
 RATING_BUFFERS = ("value_R", "centre", "spread")
 
 
@@ -55,9 +57,17 @@ def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
         inner_loop(config.inner, objective.likelihood, dim, config.seed),
         objective,
         1.0,
+        _ridge(state),
     )
     model.load_state_dict(dict(state))
     return model.eval()
+
+
+def _ridge(state: Mapping[str, Tensor]) -> EpisodicRidge | None:
+    if "ridge.weight_MC" not in state:
+        return None
+    weight_MC, *rest = (state[f"ridge.{name}"] for name in RIDGE_BUFFERS)
+    return EpisodicRidge(weight_MC, None, *rest)
 
 
 def _objective(state: Mapping[str, Tensor], config: Config) -> Objective:

@@ -22,6 +22,7 @@ class Items(NamedTuple):
 
     phi_ND: Tensor
     base_N: Tensor
+    shown_N: Tensor  # bool: with all that is known of them, not by their features alone
 
 
 class ItemRepresentation(nn.Module):
@@ -87,7 +88,7 @@ class ItemRepresentation(nn.Module):
         own_ND = torch.addcmul(shown_N1 * self.residual_ND, start_ND, self.log_gain_D.exp())
         cold_N = self.imputed_base_N + self.features(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
         base_N = torch.where(shown_N, self.base_N + self.base_residual_N, cold_N)
-        return Items(own_ND + self.features(self.encoder_FD), base_N)
+        return Items(own_ND + self.features(self.encoder_FD), base_N, shown_N)
 
 
 def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor) -> Tensor:

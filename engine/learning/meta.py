@@ -9,6 +9,7 @@ Shapes: B users, S support (padded), N catalogue, F user features, D embedding.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,9 +17,10 @@ from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
 from engine.learning.descent import Descent
+from engine.learning.episodic_ridge import EpisodicRidge
 from engine.learning.evidence import N_GROUPS, Evidence, log2_group
 from engine.learning.inner_loop import ClosedForm, Posterior, Support
-from engine.learning.items import ItemRepresentation
+from engine.learning.items import ItemRepresentation, Items
 from engine.learning.objectives import Objective
 from engine.learning.prior import UserPrior
 
@@ -41,11 +43,14 @@ class View(NamedTuple):
 
     phi_ND: Tensor
     base_N: Tensor
+    shown_N: Tensor  # bool: items that stand there as warm ones
     factor_DD: Tensor  # Cholesky factor of A0
 
 
 class MetaModel(nn.Module):
-    """``score_i = scale * w . phi_i + beta[S] b_i`` with w the posterior of a user after S events.
+    """``score_i = scale * w . phi_i + beta[S] b_i + h_i(u)`` with w the posterior of a user after S events.
+
+    b is the base measure of everyone, h its shift for users with such a beginning (the episodic ridge).
 
     The forward is the outer loss, so that DistributedDataParallel around it averages gradients over
     workers; differentiating around the wrapper would leave them unaveraged without an error.
@@ -59,16 +64,18 @@ class MetaModel(nn.Module):
         inner: ClosedForm | Descent,
         objective: Objective,
         scale: float,
+        ridge: EpisodicRidge | None = None,
     ) -> None:
         """
         Args:
             inner: how users adapt.
             objective: what is learned.
             scale: where the scale of scores starts.
+            ridge: what shifts the base measure; not of ratings.
         """
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
-        self.inner, self.objective = inner, objective
+        self.inner, self.objective, self.ridge = inner, objective, ridge
         self.log_scale_D = nn.Parameter(torch.full_like(prior.mean_D, math.log(scale)))
         self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
 
@@ -83,18 +90,21 @@ class MetaModel(nn.Module):
         posterior, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
         if rule == "reptile" and isinstance(self.inner, Descent):
             return self.inner.reptile_loss(w0_BD, posterior)
-        scores_BN = self.score(view, noisy(posterior, noise), shots_B)
+        shift_BN = self.shift(view, episodes)
+        scores_BN = self.score(view, noisy(posterior, noise), shots_B) + shift_BN
         loss = self.objective.loss(scores_BN, episodes)
         if population_weight:
-            start, none_B = self.inner.start(w0_BD), torch.zeros_like(shots_B)
-            unadapted_BN = self.score(view, noisy(start, noise), none_B)
+            stranger = replace(episodes, present=torch.zeros_like(episodes.present))
+            start = noisy(self.inner.start(w0_BD), noise)
+            unadapted_BN = self.score(view, start, stranger.shots) + self.shift(view, stranger)
             loss = loss + population_weight * self.objective.loss(unadapted_BN, episodes)
         return loss
 
     def view(self, hidden_N: Tensor | None = None) -> View:
         """What does not depend on the user; compute it once and serve many."""
-        items = self.items(hidden_N)
-        return View(items.phi_ND, items.base_N, torch.linalg.cholesky(self.prior.precision(items.phi_ND)))
+        items: Items = self.items(hidden_N)
+        factor_DD = torch.linalg.cholesky(self.prior.precision(items.phi_ND))
+        return View(*items, factor_DD)
 
     def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Posterior:
         """The inner loop: where each user stands after the support."""
@@ -113,10 +123,17 @@ class MetaModel(nn.Module):
         own_BN: Tensor = self.inner.affinity(view.phi_ND, posterior, self.log_scale_D.exp())
         return own_BN + base_weight_B1 * view.base_N
 
+    def shift(self, view: View, episodes: Episodes) -> Tensor:
+        """What such beginnings say beyond the base measure, (B, N) or a single 0."""
+        if self.ridge is None:
+            return view.base_N.new_zeros(())
+        shift_BN: Tensor = self.ridge(self.items.spectral_ND, episodes, view.shown_N)
+        return shift_BN
+
     def predict(self, view: View, episodes: Episodes) -> Tensor:
         """Adapt and score, without dropout, (B, N)."""
         posterior = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
-        return self.score(view, posterior, episodes.shots)
+        return self.score(view, posterior, episodes.shots) + self.shift(view, episodes)
 
 
 def noisy(posterior: Posterior, noise: Noise) -> Posterior:

@@ -25,6 +25,7 @@ from engine.errors import ConfigError, DataError
 from engine.evaluation.protocol import HeldOut, Split, hold_out, query_counts, split_users
 from engine.evaluation.validation import validation_quality
 from engine.learning.assemble import inner_loop
+from engine.learning.episodic_ridge import fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
@@ -162,6 +163,17 @@ def build_model(experiment: Experiment) -> MetaModel:
     value = experiment.dataset.signals.value
     known = Known(histories, n_items, experiment.relevant, value, popularity)
     start = STARTS[config.objective](known, dim, config.items.shrink)
+    ridge = None
+    if config.objective != "rating":
+        ridge = fit_episodic_ridge(
+            torch.from_numpy(start.spectral_ND),
+            experiment.relevant,
+            histories,
+            experiment.user_x[experiment.split.train],
+            experiment.rules,
+            popularity,
+            config.seed,
+        )
     model = MetaModel(
         ItemRepresentation.start(
             torch.from_numpy(start.spectral_ND),
@@ -174,6 +186,7 @@ def build_model(experiment: Experiment) -> MetaModel:
         inner_loop(config.inner, start.objective.likelihood, dim, config.seed),
         start.objective,
         start.scale,
+        ridge,
     )
     start_prior(model, histories, experiment.user_x[experiment.split.train])
     return model

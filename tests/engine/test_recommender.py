@@ -142,7 +142,7 @@ def test_an_old_event_says_less_than_a_fresh_one(fading: Recommender) -> None:
         np.abs(fading.score(dated(EVENTS, 0, 0, gap)) - alone).max() for gap in (0, 10, 1000, 100_000)
     ]
     assert distance == sorted(distance, reverse=True)
-    assert distance[-1] < distance[0] / 5
+    assert distance[-1] < distance[0] / 2  # the ridge behind the base measure knows no time
 
 
 def test_a_request_is_scored_as_a_held_out_user_with_the_same_events(

@@ -1,0 +1,158 @@
+"""The episodic ridge: what the first events of a user say of the later ones, linearly, over all users.
+
+The outer loop in closed form. It shifts the base measure: not what people want in general, but what people
+with such a beginning come to want. Knows nothing of posteriors or of the query loss.
+
+Shapes: B users, S support (padded), N catalogue, D embedding, F user features, M inputs, U training users.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from engine.data.episodes import FOLDS, EpisodeRules, Episodes, draw_episodes
+from engine.data.histories import Histories
+from engine.learning.evidence import N_GROUPS, log2_group
+
+MET_PENALTY, WANTED_PENALTY, FEATURE_PENALTY = 2000.0, 500.0, 1500.0
+DRAWS = 10  # episodes of each training user
+LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
+ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity
+FIRST_DRAW = 1_000_000  # "passes" that training never reaches, so that its episodes are others
+
+
+class EpisodicRidge(nn.Module):
+    """``gain[S] * log max(r_i(u) / pop_i, LEAST)`` with r the ridge's prediction, pop what it is on average.
+
+    The gain is learned by number of shots. While training, a user's prediction comes from a ridge fitted
+    without the user's fold: otherwise the model learns to trust an over-fitted one.
+
+    Source: cross-fitting as in stacked generalisation, Wolpert 1992.
+    """
+
+    weight_MC: Tensor
+    folds_FMC: Tensor
+    item_C: Tensor
+    log_popularity_C: Tensor
+    wanted_R: Tensor
+
+    def __init__(
+        self,
+        weight_MC: Tensor,
+        folds_FMC: Tensor | None,
+        item_C: Tensor,
+        log_popularity_C: Tensor,
+        wanted_R: Tensor,
+    ) -> None:
+        """
+        Args:
+            weight_MC: of all training users.
+            folds_FMC: without each fold; None where nothing will be trained.
+            item_C: the items that are predicted, C of N.
+            log_popularity_C: log of their share of users who want them later.
+            wanted_R: 1 for signals that are wanted.
+        """
+        super().__init__()
+        self.register_buffer("weight_MC", weight_MC)
+        self.register_buffer("folds_FMC", folds_FMC, persistent=False)
+        self.register_buffer("item_C", item_C)
+        self.register_buffer("log_popularity_C", log_popularity_C)
+        self.register_buffer("wanted_R", wanted_R)
+        self.gain_logit_A = nn.Parameter(torch.zeros(N_GROUPS))
+
+    def forward(self, spectral_ND: Tensor, episodes: Episodes, shown_N: Tensor) -> Tensor:
+        """The shift of the base measure, (B, N); 0 for items that are not shown as warm."""
+        with torch.no_grad():
+            z_BM = inputs(spectral_ND, self.wanted_R, episodes)
+            ratio_BC = self._predicted(z_BM, episodes.fold) / self.log_popularity_C.exp()
+            shift_BC = ratio_BC.clamp(min=LEAST).log() * shown_N[self.item_C]
+        gain_B1 = self.gain_logit_A[log2_group(episodes.shots)].sigmoid().unsqueeze(-1)
+        if len(self.item_C) == len(spectral_ND):
+            return gain_B1 * shift_BC
+        none_BN = shift_BC.new_zeros(len(shift_BC), len(spectral_ND))
+        return none_BN.index_copy(1, self.item_C, gain_B1 * shift_BC)
+
+    def _predicted(self, z_BM: Tensor, fold_B: Tensor) -> Tensor:
+        if self.folds_FMC is None or not (fold_B >= 0).any():
+            return z_BM @ self.weight_MC
+        r_BC = z_BM.new_empty(len(z_BM), self.weight_MC.shape[1])
+        for fold, weight_MC in enumerate((*self.folds_FMC, self.weight_MC)):
+            mine = (fold_B % (FOLDS + 1)) == fold  # -1 is the last: of strangers
+            r_BC[mine] = z_BM[mine] @ weight_MC
+        return r_BC
+
+
+def inputs(spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes) -> Tensor:
+    """``[sum P0 of what was met, of what was wanted, how many of each, user features, 1]``, (B, 2D+2+F+1)."""
+    place_BSD = spectral_ND[episodes.support_item]
+    met_BS = episodes.present.to(place_BSD.dtype)
+    wanted_BS = met_BS * wanted_R[episodes.support_signal]
+    both_B2S = torch.stack([met_BS, wanted_BS], dim=1)
+    sums_BM = torch.bmm(both_B2S, place_BSD).flatten(1)
+    one_B1 = torch.ones_like(met_BS[:, :1])
+    return torch.cat([sums_BM, both_B2S.sum(dim=2), episodes.user_x, one_B1], dim=1)
+
+
+def fit_episodic_ridge(
+    spectral_ND: Tensor,
+    relevant_R: NDArray[np.bool_],
+    histories: Histories,
+    user_x: NDArray[np.float32],
+    rules: EpisodeRules,
+    popularity_N: NDArray[np.float64],
+    seed: int,
+) -> EpisodicRidge:
+    """Ridge regression from the inputs of drawn episodes to whether each item is wanted later.
+
+    Args:
+        spectral_ND: P0.
+        relevant_R: signals that are wanted.
+        histories, user_x: the training users, (U), (U, F).
+        popularity_N: expected number of wanted events after the support.
+    """
+    item_C = np.sort(np.argsort(-popularity_N, kind="stable")[:ITEMS])
+    wanted_R = torch.from_numpy(relevant_R.astype(np.float32))
+    column_N = np.full(len(popularity_N), -1)
+    column_N[item_C] = np.arange(len(item_C))
+    size = 2 * spectral_ND.shape[1] + 2 + user_x.shape[1] + 1
+    gram_FMM = np.zeros((FOLDS, size, size))
+    right_FMC = np.zeros((FOLDS, size, len(item_C)), np.float32)
+    for draw in range(DRAWS):
+        for fold in range(FOLDS):
+            users = np.arange(fold, histories.n_users, FOLDS)
+            episodes = draw_episodes(histories, users, user_x, rules, (seed, FIRST_DRAW + draw))
+            z_BM = inputs(spectral_ND, wanted_R, episodes).double().numpy()
+            gram_FMM[fold] += z_BM.T @ z_BM
+            right_FMC[fold] += (_wanted(episodes, column_N, len(item_C)).T @ z_BM).T
+    penalty_M = _penalties(spectral_ND.shape[1], user_x.shape[1])
+    gram_MM, right_MC = gram_FMM.sum(axis=0) + np.diag(penalty_M), right_FMC.sum(axis=0)
+    without = [
+        np.linalg.solve(gram_MM - gram_FMM[f], right_MC - right_FMC[f]).astype(np.float32)
+        for f in range(FOLDS)
+    ]
+    share_C = (popularity_N[item_C] + 0.5) / histories.n_users
+    return EpisodicRidge(
+        torch.from_numpy(np.linalg.solve(gram_MM, right_MC).astype(np.float32)),
+        torch.from_numpy(np.stack(without)),
+        torch.from_numpy(item_C),
+        torch.from_numpy(np.log(share_C).astype(np.float32)),
+        wanted_R,
+    )
+
+
+def _wanted(episodes: Episodes, column_N: NDArray[np.int64], n_columns: int) -> sp.csr_matrix:
+    """1 where a user wants an item later, (B, C)."""
+    user, column = episodes.query_user.numpy(), column_N[episodes.query_item.numpy()]
+    known = column >= 0
+    ones = np.ones(int(known.sum()))
+    return sp.csr_matrix((ones, (user[known], column[known])), shape=(len(episodes), n_columns))
+
+
+def _penalties(dim: int, n_features: int) -> NDArray[np.float64]:
+    """One an input; that of the intercept is next to nothing."""
+    parts = [(MET_PENALTY, dim), (WANTED_PENALTY, dim + 2), (FEATURE_PENALTY, n_features), (1e-3, 1)]
+    return np.concatenate([np.full(length, penalty) for penalty, length in parts])
