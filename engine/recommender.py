@@ -155,7 +155,8 @@ class Recommender:
     def _score(self, supports: Sequence[Support], users: Sequence[User]) -> NDArray[np.float32]:
         if not supports:
             return np.empty((0, len(self.item_ids)), np.float32)
-        user_x = np.stack([self._user_encoder.transform_one(user) for user in users])
+        average_F = self._model.prior.x_mean_F.numpy()
+        user_x = np.stack([self._user_encoder.transform_one(user, average_F) for user in users])
         episodes = support_only(
             [s.item_row for s in supports],
             [s.signal for s in supports],

@@ -76,7 +76,7 @@ class MetaModel(nn.Module):
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
         self.inner, self.objective, self.ridge = inner, objective, ridge
-        self.log_scale_D = nn.Parameter(torch.full_like(prior.mean_D, math.log(scale)))
+        self.log_scale_D = nn.Parameter(torch.full_like(prior.log_precision_D, math.log(scale)))
         self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
 
     def forward(self, episodes: Episodes, noise: Noise, rule: Rule, population_weight: float) -> Tensor:

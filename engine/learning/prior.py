@@ -14,23 +14,25 @@ from torch import Tensor, nn
 
 
 class UserPrior(nn.Module):
-    """``w0 = mu + G x_u`` and ``A0 = diag(exp l) + omega / N phi^T phi``.
+    """``w0 = G (x_u - x_mean)`` and ``A0 = diag(exp l) + omega / N phi^T phi``.
 
     The first term of A0 keeps a user near w0. The second says that most of what is unseen is
     unwanted: it is the weight that implicit ALS gives to unobserved items (Hu, Koren & Volinsky
-    2008, eq. 3), here learned.
+    2008, eq. 3), here learned. There is no mean besides: what all users want is the base measure.
     """
+
+    x_mean_F: Tensor
 
     def __init__(self, dim: int, n_features: int, precision: float, unseen: float) -> None:
         super().__init__()
-        self.mean_D = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("x_mean_F", torch.zeros(n_features))
         self.from_features_FD = nn.Parameter(torch.zeros(n_features, dim))
         self.log_precision_D = nn.Parameter(torch.full((dim,), math.log(precision)))
         self.log_unseen = nn.Parameter(torch.tensor(math.log(unseen)))
 
     def mean(self, user_x_BF: Tensor) -> Tensor:
-        """w0, (B, D)."""
-        return self.mean_D + user_x_BF @ self.from_features_FD
+        """w0, (B, D); 0 for a user with the features of the average one."""
+        return (user_x_BF - self.x_mean_F) @ self.from_features_FD
 
     def precision(self, phi_ND: Tensor) -> Tensor:
         """A0, (D, D)."""

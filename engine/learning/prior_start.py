@@ -24,7 +24,7 @@ PART = 64  # users solved at once
 
 @torch.no_grad()
 def start_prior(model: MetaModel, histories: Histories, user_x: NDArray[np.float32]) -> None:
-    """Set G and mu of ``w0 = mu + G x``, in place; users with average features start at 0, as without any.
+    """Set G and x_mean of ``w0 = G (x - x_mean)``, in place.
 
     Args:
         model: as it starts.
@@ -35,7 +35,7 @@ def start_prior(model: MetaModel, histories: Histories, user_x: NDArray[np.float
     x_UF = torch.from_numpy(user_x[:USERS])
     weight_FD = ridge(x_UF, posteriors(model, histories, len(x_UF)), RIDGE)
     model.prior.from_features_FD.copy_(weight_FD)
-    model.prior.mean_D.copy_(-x_UF.mean(dim=0) @ weight_FD)
+    model.prior.x_mean_F.copy_(x_UF.mean(dim=0))
 
 
 def posteriors(model: MetaModel, histories: Histories, n_users: int) -> Tensor:

@@ -32,7 +32,6 @@ TABLES = (
     "items.encoder_FD",
     "items.base_residual_N",
     "items.cold_base_F",
-    "prior.mean_D",
     "prior.from_features_FD",
 )
 """Parameters with an entry for each item or feature: slow, and decayed towards their start."""

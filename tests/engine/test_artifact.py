@@ -68,7 +68,7 @@ def test_the_model_as_trained_equals_the_model_as_loaded(
 def test_another_model_has_another_version(copy: Path) -> None:
     artifact = load_artifact(copy)
     before = artifact.manifest["version"]
-    artifact.model.prior.mean_D.data += 1
+    artifact.model.prior.x_mean_F += 1
     assert save_artifact(artifact, copy)["version"] != before
 
 

@@ -158,7 +158,7 @@ def test_a_request_is_scored_as_a_held_out_user_with_the_same_events(
         np.array([np.nan, 0.0, 30.0, 90.0]) * 3600,
     )
     relevant = fading.signals.relevant(None, None)
-    user_x = np.zeros((1, model.prior.from_features_FD.shape[0]), np.float32)
+    user_x = model.prior.x_mean_F.numpy()[None]
     episodes = hold_out(history, np.array([0]), user_x, relevant, (3,), gap=3, min_events=4).episodes[3]
     with torch.inference_mode():
         held_out = model.predict(model.view(), episodes)[0].numpy()

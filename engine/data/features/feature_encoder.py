@@ -70,13 +70,15 @@ class FeatureEncoder:
                 raise _wrong_cell(column, encoder.kind, error) from None
         return np.concatenate(blocks, axis=1)
 
-    def transform_one(self, features: Mapping[str, object] | None) -> NDArray[np.float32]:
-        """One row, (F,). None, missing and unknown columns give zeros.
+    def transform_one(
+        self, features: Mapping[str, object] | None, average_F: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """One row, (F,). What is not told, None or a missing column, is taken as in ``average_F``.
 
         Raises:
             RequestError: a value that is not of its column's kind.
         """
-        row = np.zeros(self.n_features, dtype=np.float32)
+        row = average_F.copy()
         for column, encoder, block in self._blocks:
             value = features.get(column) if features else None
             if value is None:

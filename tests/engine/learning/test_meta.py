@@ -184,6 +184,6 @@ def test_a_model_is_rebuilt_from_its_state(model: MetaModel) -> None:
 
 def test_a_state_with_a_missing_tensor_is_refused(model: MetaModel) -> None:
     state = dict(model.state_dict())
-    del state["prior.mean_D"]
-    with pytest.raises(RuntimeError, match=r"prior\.mean_D"):
+    del state["prior.x_mean_F"]
+    with pytest.raises(RuntimeError, match=r"prior\.x_mean_F"):
         model_from_state(state, Config())

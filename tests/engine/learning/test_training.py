@@ -78,7 +78,7 @@ def test_the_best_model_is_kept(checkerboard_data: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_users(checkerboard_data: Path) -> None:
     run = training(checkerboard_data)
     with torch.no_grad():
-        run.model.prior.mean_D[0] = float("nan")
+        run.model.items.base_residual_N[0] = float("nan")
     with pytest.raises(TrainingError, match=r"pass 1, step 1, training users \["):
         finish(run)
 

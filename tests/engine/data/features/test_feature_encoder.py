@@ -109,20 +109,36 @@ def test_one_request_is_encoded_like_the_row_of_a_table(people):
     encoder = FeatureEncoder.fit(people, KINDS)
     x_NF = encoder.transform(people)
     for row, features in enumerate(people.slice(0, 20).to_pylist()):
-        np.testing.assert_array_equal(encoder.transform_one(features), x_NF[row])
+        np.testing.assert_array_equal(encoder.transform_one(features, nobody(encoder)), x_NF[row])
 
 
-def test_what_is_missing_or_unknown_gives_zeros(people):
+def nobody(encoder: FeatureEncoder) -> np.ndarray:
+    return np.zeros(encoder.n_features, np.float32)
+
+
+def test_what_is_unknown_gives_zeros(people):
     encoder = FeatureEncoder.fit(people, KINDS)
-    for features in (None, {}, {"shoe": 9}, {"age": None, "city": "Paris", "likes": [], "about": ""}):
-        assert not encoder.transform_one(features).any()
+    empty = {"age": None, "city": "Paris", "likes": [], "about": ""}
+    assert not encoder.transform_one(empty, nobody(encoder)).any()
     assert not encoder.transform(pa.table({"age": pa.nulls(3)})).any()
+
+
+def test_what_is_not_told_is_taken_as_the_average(people):
+    encoder = FeatureEncoder.fit(people, KINDS)
+    average = encoder.transform(people).mean(axis=0)
+    for features in (None, {}, {"shoe": 9}, {"age": None}):
+        np.testing.assert_array_equal(encoder.transform_one(features, average), average)
+    told = encoder.transform_one({"city": "Rome"}, average)
+    city = [name.startswith("city=") for name in encoder.names]
+    assert sorted(told[city]) == [0.0] * (sum(city) - 1) + [1.0]
+    np.testing.assert_array_equal(told[~np.array(city)], average[~np.array(city)])
 
 
 @pytest.mark.parametrize("features", [{"age": "old"}, {"city": ["Rome"]}, {"face": [1.0]}, {"face": "smile"}])
 def test_a_wrong_value_in_a_request_names_the_feature(people, features):
+    encoder = FeatureEncoder.fit(people, KINDS)
     with pytest.raises(RequestError, match=f"feature '{next(iter(features))}'"):
-        FeatureEncoder.fit(people, KINDS).transform_one(features)
+        encoder.transform_one(features, nobody(encoder))
 
 
 def test_fitted_on_some_rows_it_serves_the_others(people):
