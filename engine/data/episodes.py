@@ -3,13 +3,13 @@
 Knows nothing of models or files. A draw depends on (seed, pass, user) alone, so neither the order
 of users nor the number of workers changes it.
 
-Shapes: B users, S support (padded), Q query events of all users together, F user features.
+Shapes: B users, S support (padded), Q query events of all users together, F user features, Y items.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import torch
@@ -30,6 +30,10 @@ class EpisodeRules:
     event_dropout: float = 0.0  # share of support events left out
 
 
+def _no_items() -> Tensor:
+    return torch.empty(0, dtype=torch.int64)
+
+
 @dataclass(frozen=True)
 class Episodes:
     """A batch of episodes. Padding of the support has ``present`` False."""
@@ -43,6 +47,7 @@ class Episodes:
     query_item: Tensor  # (Q,) int64
     barred_user: Tensor  # (X,) int64: these (user, item) pairs are no candidates
     barred_item: Tensor  # (X,) int64
+    barred_for_all: Tensor = field(default_factory=_no_items)  # (Y,) int64: items nobody may be given
 
     def __len__(self) -> int:
         return len(self.support_item)
@@ -129,6 +134,7 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
         episodes.query_item[query],
         place[episodes.barred_user[barred]],
         episodes.barred_item[barred],
+        episodes.barred_for_all,
     )
 
 

@@ -25,6 +25,7 @@ def candidate_scores(scores_BN: Scores, episodes: Episodes) -> Scores:
     """A copy in which what the episodes bar is NaN."""
     scores = scores_BN.copy()
     scores[episodes.barred_user.numpy(), episodes.barred_item.numpy()] = np.nan
+    scores[:, episodes.barred_for_all.numpy()] = np.nan
     return scores
 
 
@@ -73,6 +74,7 @@ def auc_over_catalogue(scores_BN: Scores, episodes: Episodes) -> PerUser:
     """Chance that a wanted item scores above any other candidate of the catalogue, (B,)."""
     candidate = np.ones(scores_BN.shape, dtype=bool)
     candidate[episodes.barred_user.numpy(), episodes.barred_item.numpy()] = False
+    candidate[:, episodes.barred_for_all.numpy()] = False
     wanted = wanted_items(episodes, scores_BN.shape[1])
     return _auc(np.nonzero(candidate)[0], scores_BN[candidate], wanted[candidate], len(scores_BN))
 
