@@ -121,8 +121,7 @@ class EvaluationConfig(Section):
     cold_item_share: Annotated[float, Field(ge=0.0, lt=0.9)] = 0.0
     """Share of items whose events are kept from training, to measure how items nobody has met are ranked."""
     split_file: str | None = None
-    """A published split (parquet: user_id, item_id, scenario) whose cold users and items take the place of both
-    shares."""
+    """Published split (parquet: user_id, item_id, scenario); its cold users and items replace both shares."""
 
 
 class TrainConfig(Section):

@@ -1,4 +1,4 @@
-"""Measures an artifact on the users its training never saw, beside tuned baselines.
+"""Measures an artifact on the users, and the items, its training never saw, beside tuned baselines.
 
 python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
 """
@@ -6,7 +6,7 @@ python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,18 +17,21 @@ from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
 from engine.evaluation.baselines import baselines
+from engine.evaluation.cold_items import USER_COLD
 from engine.evaluation.evaluate import evaluate as measure
 from engine.evaluation.model import ModelScorer
+from engine.evaluation.panels import plot_panels
 from engine.evaluation.plot import plot
 from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, set_up
+from jobs.evaluate_cold import compare_cold
 from jobs.terminal import console, run_command
 
 
-def evaluate(artifact: Path, data: Path) -> Report:
-    """Every method on the artifact's test users.
+def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
+    """Every method by scenario: "user-cold"; also "item-cold" and "both-cold" if training held items out.
 
     Raises:
         ArtifactError, DataError: one of the two is wrong, or the artifact was trained on other data, so
@@ -42,7 +45,12 @@ def evaluate(artifact: Path, data: Path) -> Report:
             fix="Give the data set it was trained on, or pretrain on this one.",
         )
     config = parse_config(loaded.manifest["config"], where=f"{artifact}, written by another version")
-    return compare(set_up(dataset, config), loaded.model)
+    experiment = set_up(dataset, config)
+    reports = {USER_COLD: compare(experiment, loaded.model)}
+    if experiment.cold_N.any():
+        with console.status("measuring cold items"):
+            reports |= compare_cold(experiment, loaded.model)
+    return reports
 
 
 def compare(experiment: Experiment, model: MetaModel) -> Report:
@@ -59,16 +67,26 @@ def compare(experiment: Experiment, model: MetaModel) -> Report:
             on_step=lambda name: status.update(f"tuning {name}"),
         )
         status.update("measuring")
-        context = {"order": experiment.order, "seed": config.seed}
+        context = {"order": experiment.order, "seed": config.seed, "scenario": USER_COLD}
         return measure([ModelScorer(model), *rivals], experiment.held_out(split.test), context=context)
 
 
 def save_reports(reports: Sequence[Report], out: Path) -> Path:
     """Write ``quality.json``, every user's figures, and ``quality.png``; returns the latter's path."""
+    _write(reports, out)
+    return plot(reports, out / "quality.png")
+
+
+def save_scenarios(reports: Mapping[str, Report], out: Path) -> Path:
+    """The same with a panel for each scenario."""
+    _write(list(reports.values()), out)
+    return plot_panels({name: [report] for name, report in reports.items()}, out / "quality.png")
+
+
+def _write(reports: Sequence[Report], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps([report.to_json() for report in reports])
     (out / "quality.json").write_text(text, encoding="utf-8")
-    return plot(reports, out / "quality.png")
 
 
 def evaluate_command(
@@ -78,13 +96,17 @@ def evaluate_command(
         Path | None, typer.Option(help="Folder for quality.json (every user's figure) and quality.png.")
     ] = None,
 ) -> None:
-    """Measure quality by shots on unseen users, beside tuned baselines."""
+    """Measure quality by shots on unseen users, and on unseen items if held out, beside tuned baselines."""
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    report = evaluate(artifact, data)
-    console.print(terminal_table([report]))
+    reports = evaluate(artifact, data)
+    for report in reports.values():
+        console.print(terminal_table([report]))
     if out is not None:
-        console.print(f"plot: {save_reports([report], out)}")
+        save = (
+            save_reports(list(reports.values()), out) if len(reports) == 1 else save_scenarios(reports, out)
+        )
+        console.print(f"plot: {save}")
 
 
 def main() -> None:

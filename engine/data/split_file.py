@@ -54,7 +54,9 @@ def read_split(path: Path, user_ids: list[str], item_ids: list[str]) -> Publishe
         raise DataError(f"cannot read the split: {error}", where=str(path)) from None
     others = [name for name in table.column_names if name not in ("user_id", "item_id")]
     if len(others) != 1 or table.num_columns != 3:
-        raise _wrong(path, f"columns {', '.join(table.column_names)}", "Give user_id, item_id and a scenario.")
+        raise _wrong(
+            path, f"columns {', '.join(table.column_names)}", "Give user_id, item_id and a scenario."
+        )
     scenario = table[others[0]].cast(pa.string()).combine_chunks().dictionary_encode()
     names = scenario.dictionary.to_pylist()
     unknown = sorted(set(names) - set(SCENARIOS), key=str)
@@ -73,7 +75,9 @@ def _cold(
     rows = pc.index_in(ids.cast(pa.string()), value_set=pa.array(known, pa.string())).to_numpy()
     if np.isnan(rows).any():
         missing = ids[int(np.isnan(rows).argmax())]
-        raise _wrong(path, f"{what} {str(missing)!r} is not in the data set", "Give the split of this data set.")
+        raise _wrong(
+            path, f"{what} {str(missing)!r} is not in the data set", "Give the split of this data set."
+        )
     sides = [np.bincount(rows[side].astype(np.int64), minlength=len(known)) > 0 for side in (cold, ~cold)]
     if (sides[0] & sides[1]).any():
         both = known[int((sides[0] & sides[1]).argmax())]

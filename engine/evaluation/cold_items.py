@@ -1,7 +1,7 @@
-"""Items nobody has met: which are held out of training, and how well-known and unknown people are asked of them.
+"""Items nobody has met: which are held out of training, and how known and unknown people are asked for them.
 
-A cold item stands in the catalogue with its features and without an event. Knows nothing of models, metrics or
-files.
+A cold item stands in the catalogue with its features and without an event. Knows nothing of models, metrics
+or files.
 
 Shapes: U users of the data set, N catalogue, B held-out users, F user features.
 """
@@ -43,8 +43,8 @@ def hold_out_items(
     """Ask users for the cold items they want, after K events with warm ones.
 
     Support = the first K warm events of the user's order. Query = all relevant events with cold items,
-    whenever they happened; candidates = the cold items alone. Users, candidates and query are thus the same at
-    every K. Asking users who were trained on gives "item-cold", held-out users "both-cold".
+    whenever they happened; candidates = the cold items alone. Users, candidates and query are thus the same
+    at every K. Asking users who were trained on gives "item-cold", held-out users "both-cold".
 
     Args:
         histories: all users with all their events, (U); ``users``: (B,) rows of those to ask.
@@ -59,7 +59,7 @@ def hold_out_items(
     cuts = list(_cuts(histories, cold_N, users, relevant, max(shots), order, max(gap, 1), seed))
     if not cuts:
         raise DataError(
-            f"none of {len(users)} users has {max(gap, 1)} events with warm items and a relevant one with a cold",
+            f"none of {len(users)} users has {max(gap, 1)} events with warm items and wants a cold one",
             where=f"{int(cold_N.sum())} cold items",
             fix="Raise evaluation.cold_item_share, hold out more users, or widen what counts as relevant.",
         )

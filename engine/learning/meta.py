@@ -98,8 +98,9 @@ class MetaModel(nn.Module):
         return self.score(view, w_BD, episodes.shots)
 
     def _query_loss(self, view: View, w_BD: Tensor, shots_B: Tensor, episodes: Episodes) -> Tensor:
+        """Items without events are no candidates: that nobody took them does not say that nobody would."""
         return ranking_loss(
-            self.score(view, w_BD, shots_B),
+            self.score(view, w_BD, shots_B).masked_fill(~self.items.warm_N, -1e9),
             episodes.query_user,
             episodes.query_item,
             episodes.barred_user,

@@ -67,5 +67,5 @@ def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: 
     assert np.isfinite(scores).all()
     assert (scores[1] != scores[2]).any()
     if case.name == "deskdrop":
-        report = evaluate(tmp_path / "a", tmp_path / "data")
+        report = evaluate(tmp_path / "a", tmp_path / "data")["user-cold"]
         assert report.mean("firstclick", "ndcg@10", 0).mean > 0

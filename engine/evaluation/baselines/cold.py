@@ -46,9 +46,7 @@ def cold_baselines(
     knowledge = learn(train, len(item_x), relevant, gap, order, max(validation))
     sample = {shots: take_episodes(e, slice(0, TUNING_USERS)) for shots, e in validation.items()}
     base = _best_base(knowledge, item_x, next(iter(sample.values())))
-    family = Family(
-        FEATURE_KNN, partial(fit_feature_knn, item_x=item_x), {"weighting": ("plain", "rare")}
-    )
+    family = Family(FEATURE_KNN, partial(fit_feature_knn, item_x=item_x), {"weighting": ("plain", "rare")})
     choices = tune(family, knowledge, sample, base.base)
     return [base, as_scorer(family, base.base, choices)]
 

@@ -33,7 +33,7 @@ def popularity_by_features(
     x = x - centre
     weight_F = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (y - y.mean()))
     predicted_N = y.mean() + (item_x - centre) @ weight_F
-    return (predicted_N / max(float(predicted_N.std()), 1e-12)).astype(np.float32)
+    return np.asarray(predicted_N / max(float(predicted_N.std()), 1e-12), np.float32)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class FeatureKNN:
     unit_NF: NDArray[np.float32]  # features of length 1, or 0 where an item has none
 
     def score(self, episodes: Episodes, events: Events) -> NDArray[np.float32]:
-        return self.knowledge.support(episodes, events) @ self.unit_NF @ self.unit_NF.T
+        support_BN = self.knowledge.support(episodes, events)
+        return np.asarray(support_BN @ self.unit_NF @ self.unit_NF.T, np.float32)
 
 
 def fit_feature_knn(
@@ -57,8 +58,7 @@ def fit_feature_knn(
         weighting: "rare": first divide each feature by its root mean square, so that sharing a rare one
             says more than sharing a common one.
     """
-    x_NF = item_x
-    if weighting == "rare":
-        x_NF = x_NF / np.maximum(np.sqrt((x_NF**2).mean(axis=0)), 1e-6)
+    rms_F = np.sqrt((item_x**2).mean(axis=0)) if weighting == "rare" else np.ones(item_x.shape[1])
+    x_NF = item_x / np.maximum(rms_F, 1e-6)
     length_N1 = np.linalg.norm(x_NF, axis=1, keepdims=True)
     return FeatureKNN(knowledge, np.asarray(x_NF / np.maximum(length_N1, 1e-12), np.float32))
