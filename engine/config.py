@@ -124,6 +124,10 @@ class EvaluationConfig(Section):
     """Share of users set aside: neither trained on nor used to stop."""
     shots: tuple[Annotated[int, Field(ge=0)], ...] = (0, 1, 3, 5, 10, 20)
     """Numbers of support events reported."""
+    cold_item_share: Annotated[float, Field(ge=0.0, lt=0.9)] = 0.0
+    """Share of items whose events are kept from training, to measure how items nobody has met are ranked."""
+    split_file: str | None = None
+    """Published split (parquet: user_id, item_id, scenario); its cold users and items replace both shares."""
 
 
 class TrainConfig(Section):

@@ -97,7 +97,7 @@ def _train_and_compare(data: Path, folder: Path, seed: int, workers: int) -> Rep
 def _show(reports: Sequence[Report], folder: Path) -> None:
     console.rule("[bold]quality")
     console.print(terminal_table(reports))
-    console.print(f"plot: {save_reports(reports, folder)}")
+    console.print(f"plot: {save_reports({'': reports}, folder)}")
 
 
 def _ask(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Measures an artifact on the users its training never saw, beside tuned baselines.
+"""Measures an artifact on the users, and the items, its training never saw, beside tuned baselines.
 
 python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
 """
@@ -6,7 +6,7 @@ python -m jobs.evaluate --artifact ARTIFACT --data DATASET [--out FOLDER]
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -17,18 +17,21 @@ from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
 from engine.evaluation.baselines import baselines
+from engine.evaluation.cold_items import USER_COLD
+from engine.evaluation.panels import plot_panels
 from engine.evaluation.plot import plot
 from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
 from engine.evaluation.validation import HEADLINES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, set_up
+from jobs.evaluate_cold import compare_cold
 from jobs.judge import judge
 from jobs.terminal import console, run_command
 
 
-def evaluate(artifact: Path, data: Path) -> Report:
-    """Every method on the artifact's test users.
+def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
+    """Every method by scenario: "user-cold"; also "item-cold" and "both-cold" if training held items out.
 
     Raises:
         ArtifactError, DataError: one of the two is wrong, or the artifact was trained on other data, so
@@ -42,7 +45,12 @@ def evaluate(artifact: Path, data: Path) -> Report:
             fix="Give the data set it was trained on, or pretrain on this one.",
         )
     config = parse_config(loaded.manifest["config"], where=f"{artifact}, written by another version")
-    return compare(set_up(dataset, config), loaded.model)
+    experiment = set_up(dataset, config)
+    reports = {USER_COLD: compare(experiment, loaded.model)}
+    if experiment.cold_N.any():
+        with console.status("measuring cold items"):
+            reports |= compare_cold(experiment, loaded.model)
+    return reports
 
 
 def compare(experiment: Experiment, model: MetaModel) -> Report:
@@ -59,15 +67,22 @@ def compare(experiment: Experiment, model: MetaModel) -> Report:
             on_step=lambda name: status.update(f"tuning {name}"),
         )
         status.update("measuring")
-        return judge(experiment, model, rivals)
+        return judge(experiment, model, rivals, experiment.held_out(split.test))
 
 
-def save_reports(reports: Sequence[Report], out: Path, metric: str = "ndcg@10") -> Path:
-    """Write ``quality.json``, every user's figures, and ``quality.png``; returns the latter's path."""
+def save_reports(panels: Mapping[str, Sequence[Report]], out: Path, metric: str = "ndcg@10") -> Path:
+    """Write ``quality.json``, every user's figures, and ``quality.png``; returns the latter's path.
+
+    Args:
+        panels: reports of splits that belong together, by the title of their panel.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps([report.to_json() for report in reports])
+    text = json.dumps([report.to_json() for reports in panels.values() for report in reports])
     (out / "quality.json").write_text(text, encoding="utf-8")
-    return plot(reports, out / "quality.png", metric)
+    path = out / "quality.png"
+    if len(panels) == 1:
+        return plot(next(iter(panels.values())), path, metric)
+    return plot_panels(panels, path, metric)
 
 
 def evaluate_command(
@@ -77,15 +92,17 @@ def evaluate_command(
         Path | None, typer.Option(help="Folder for quality.json (every user's figure) and quality.png.")
     ] = None,
 ) -> None:
-    """Measure quality by shots on unseen users, beside tuned baselines."""
+    """Measure quality by shots on unseen users, and on unseen items if held out, beside tuned baselines."""
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-    report = evaluate(artifact, data)
+    reports = evaluate(artifact, data)
     metric = HEADLINES[read_manifest(artifact)["config"]["objective"]]
-    for shown in dict.fromkeys((metric, "ndcg@10")):
-        console.print(terminal_table([report], shown))
+    for report in reports.values():
+        for shown in dict.fromkeys((metric, "ndcg@10")):
+            console.print(terminal_table([report], shown))
     if out is not None:
-        console.print(f"plot: {save_reports([report], out, metric)}")
+        panels = {scenario: [report] for scenario, report in reports.items()}
+        console.print(f"plot: {save_reports(panels, out, metric)}")
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def test_report(experiment: Experiment, model: MetaModel) -> Report | None:
     train = experiment.dataset.histories.take(experiment.split.train)
     gap, shots = experiment.config.episodes.query_after, max(held.episodes)
     knowledge = learn(train, len(experiment.item_x), experiment.relevant, gap, experiment.order, shots)
-    return judge(experiment, model, [popularity(knowledge), late_popularity(knowledge)])
+    return judge(experiment, model, [popularity(knowledge), late_popularity(knowledge)], held)
 
 
 def means(report: Report, metric: str) -> dict[str, dict[str, float]]:

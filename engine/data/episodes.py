@@ -3,13 +3,13 @@
 Knows nothing of models or files. A draw depends on (seed, pass, user) alone, so neither the order
 of users nor the number of workers changes it.
 
-Shapes: B users, S support (padded), Q query events of all users together, F user features.
+Shapes: B users, S support (padded), Q query events of all users together, F user features, Y items.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +33,10 @@ class EpisodeRules:
     event_dropout: float = 0.0  # share of support events left out
 
 
+def _no_items() -> Tensor:
+    return torch.empty(0, dtype=torch.int64)
+
+
 @dataclass(frozen=True)
 class Episodes:
     """A batch of episodes. Padding of the support has ``present`` False."""
@@ -51,6 +55,7 @@ class Episodes:
     met_signal: Tensor  # (M,) int64
     barred_user: Tensor  # (X,) int64: these (user, item) pairs are no candidates
     barred_item: Tensor  # (X,) int64
+    barred_for_all: Tensor = field(default_factory=_no_items)  # (Y,) int64: items nobody may be given
 
     def __len__(self) -> int:
         return len(self.support_item)
@@ -160,6 +165,7 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
         episodes.met_signal[met],
         place[episodes.barred_user[barred]],
         episodes.barred_item[barred],
+        episodes.barred_for_all,
     )
 
 

@@ -55,3 +55,9 @@ class Histories:
         within = np.arange(start[-1]) - np.repeat(start[:-1], lengths)
         events = np.repeat(self.start[users], lengths) + within
         return Histories(start, self.item_row[events], self.signal[events], self.timestamp[events])
+
+    def without(self, items: NDArray[np.bool_]) -> Histories:
+        """All users' histories less their events with ``items``, by item row; some may be left empty."""
+        kept = ~items[self.item_row]
+        start = np.concatenate([[0], np.cumsum(kept)])[self.start]
+        return Histories(start, self.item_row[kept], self.signal[kept], self.timestamp[kept])

@@ -1,8 +1,8 @@
 """How good an order or a prediction is: one number a user.
 
 Knows nothing of models, shots or how users were held out. All functions are pure. A NaN score means
-"cannot be scored": such an item is never recommended and stands below every scored one. Ties go to the
-lower item row.
+"cannot be scored": such an item is never recommended and stands below every scored one. Equal scores stand in
+no order: a metric is its mean over all of theirs.
 
 Shapes: B users, N catalogue, K slate, X query events of all users.
 """
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from engine.data.episodes import Episodes
 from engine.evaluation.protocol import Outcomes
-from engine.ranking.top_k import Scores, top_k
+from engine.evaluation.ties import Places, places
+from engine.ranking.top_k import Scores
 
 PerUser = NDArray[np.float64]
 
@@ -25,6 +26,7 @@ def candidate_scores(scores_BN: Scores, episodes: Episodes) -> Scores:
     """A copy in which what the episodes bar is NaN."""
     scores = scores_BN.copy()
     scores[episodes.barred_user.numpy(), episodes.barred_item.numpy()] = np.nan
+    scores[:, episodes.barred_for_all.numpy()] = np.nan
     return scores
 
 
@@ -41,22 +43,22 @@ def ndcg_at(scores_BN: Scores, episodes: Episodes, k: int = 10) -> PerUser:
     ``sum_r hit_r / log2(r + 1)`` over ranks 1..k, divided by what the best order would reach
     (Järvelin and Kekäläinen 2002, with gains of 0 and 1).
     """
-    hit, n_wanted = _hits(scores_BN, episodes, k)
+    found, n_wanted = _places(scores_BN, episodes, k)
     discount = 1 / np.log2(np.arange(k) + 2)
     ideal = np.concatenate([[np.nan], np.cumsum(discount)])[np.minimum(n_wanted, k)]
-    return np.asarray(hit @ discount / ideal)
+    return np.asarray(found.hits @ discount / ideal)
 
 
 def recall_at(scores_BN: Scores, episodes: Episodes, k: int = 10) -> PerUser:
     """Share of the wanted items among the first k, of the most that fit: hits / min(k, wanted), (B,)."""
-    hit, n_wanted = _hits(scores_BN, episodes, k)
-    return np.asarray(hit.sum(axis=1) / _nan_if_zero(np.minimum(n_wanted, k)))
+    found, n_wanted = _places(scores_BN, episodes, k)
+    return np.asarray(found.hits.sum(axis=1) / _nan_if_zero(np.minimum(n_wanted, k)))
 
 
 def hit_rate_at(scores_BN: Scores, episodes: Episodes, k: int = 10) -> PerUser:
     """1 where any of the first k is wanted, else 0, (B,); NaN without a query."""
-    hit, n_wanted = _hits(scores_BN, episodes, k)
-    return np.where(n_wanted > 0, hit.any(axis=1), np.nan)
+    found, n_wanted = _places(scores_BN, episodes, k)
+    return np.where(n_wanted > 0, found.any_hit, np.nan)
 
 
 def auc_among_query(scores_BN: Scores, outcomes: Outcomes) -> PerUser:
@@ -73,6 +75,7 @@ def auc_over_catalogue(scores_BN: Scores, episodes: Episodes) -> PerUser:
     """Chance that a wanted item scores above any other candidate of the catalogue, (B,)."""
     candidate = np.ones(scores_BN.shape, dtype=bool)
     candidate[episodes.barred_user.numpy(), episodes.barred_item.numpy()] = False
+    candidate[:, episodes.barred_for_all.numpy()] = False
     wanted = wanted_items(episodes, scores_BN.shape[1])
     return _auc(np.nonzero(candidate)[0], scores_BN[candidate], wanted[candidate], len(scores_BN))
 
@@ -152,11 +155,9 @@ def paired_difference(per_user: PerUser, reference: PerUser) -> Estimate:
     return estimate(per_user - reference)
 
 
-def _hits(scores_BN: Scores, episodes: Episodes, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    slate = top_k(candidate_scores(scores_BN, episodes), k)
+def _places(scores_BN: Scores, episodes: Episodes, k: int) -> tuple[Places, NDArray[np.int64]]:
     wanted = wanted_items(episodes, scores_BN.shape[1])
-    hit = np.take_along_axis(wanted, np.maximum(slate, 0), axis=1) & (slate >= 0)
-    return hit, wanted.sum(axis=1)
+    return places(candidate_scores(scores_BN, episodes), wanted, k), wanted.sum(axis=1)
 
 
 def _auc(user: NDArray[np.int64], score: Scores, wanted: NDArray[np.bool_], n_users: int) -> PerUser:

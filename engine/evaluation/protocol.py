@@ -2,16 +2,18 @@
 
 Knows nothing of models, metrics or files.
 
-Shapes: U users of the data set, B held-out users, X query events of all held-out users, F user features.
+Shapes: U users of the data set, N catalogue, B held-out users, X query events of all held-out users, F user
+features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from engine.data.episodes import Draw, Episodes, collate, take_episodes
@@ -49,6 +51,14 @@ def split_users(n_users: int, seed: int, test_share: float = 0.2, validation_sha
     return Split(test, validation, train)
 
 
+def split_around(test_U: NDArray[np.bool_], seed: int, validation_share: float = 0.1) -> Split:
+    """The same with given test users; the validation users are a share of all, but none of them."""
+    order = np.random.RandomState(seed).permutation(len(test_U)).astype(np.int64)
+    rest = order[~test_U[order]]
+    n_validation = int(validation_share * len(test_U))
+    return Split(order[test_U[order]], rest[:n_validation], rest[n_validation:])
+
+
 @dataclass(frozen=True)
 class Outcomes:
     """What held-out users did after the gap, liked or not; an item counts once, by its last event."""
@@ -82,7 +92,9 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
+    """One held-out history, by positions of events."""
+
     user: int
     shown: NDArray[np.int64]  # events before the gap's end, oldest first: supports are its beginnings
     asked: NDArray[np.int64]  # events after it whose items are candidates
@@ -98,6 +110,7 @@ def hold_out(
     gap: int = 20,
     seed: int = 0,
     min_events: int | None = None,
+    barred_N: NDArray[np.bool_] | None = None,
 ) -> HeldOut:
     """Cut the histories of held-out users into support, gap and query.
 
@@ -112,6 +125,7 @@ def hold_out(
         order: "time" as it happened, or "random": each history shuffled once, by (seed, user) alone.
         min_events: users with fewer events are dropped. Default: the gap and three tenths of it more
             (26 for a gap of 20), or 2 when ``gap`` is 0.
+        barred_N: items that are nobody's candidates; default: none.
 
     Raises:
         ConfigError: the order is unknown, or shots are negative or exceed the gap.
@@ -119,7 +133,7 @@ def hold_out(
     """
     _check(shots, order, gap)
     least = _least_events(gap) if min_events is None else min_events
-    runs = [(user, _ordered(histories, user, order, seed)) for user in users.tolist()]
+    runs = [(user, ordered(histories, user, order, seed)) for user in users.tolist()]
     cuts = [
         _cut(histories, u, run, gap or min(max(shots), len(run) // 2)) for u, run in runs if len(run) >= least
     ]
@@ -130,10 +144,25 @@ def hold_out(
             where=f"gap={gap}",
             fix="Hold out more users, lower the gap, or widen what counts as relevant.",
         )
+    return assemble(histories, cuts, user_x, relevant, shots, order, barred_N)
+
+
+def assemble(
+    histories: Histories,
+    cuts: Sequence[Cut],
+    user_x: NDArray[np.float32],
+    relevant: NDArray[np.bool_],
+    shots: Sequence[int],
+    order: Order,
+    barred_N: NDArray[np.bool_] | None = None,
+) -> HeldOut:
+    """Episodes and outcomes of cut histories; the arguments are those of `hold_out`."""
     kept = np.array([c.user for c in cuts], dtype=np.int64)
+    for_all = torch.from_numpy(np.flatnonzero(np.zeros(0) if barred_N is None else barred_N))
+    draws = {k: [_draw(histories, c, k, relevant) for c in cuts] for k in shots}
     episodes = {
-        k: collate(histories, [_draw(histories, c, k, relevant) for c in cuts], user_x[kept], order)
-        for k in shots
+        k: replace(collate(histories, d, user_x[kept], order), barred_for_all=for_all)
+        for k, d in draws.items()
     }
     return HeldOut(kept, episodes, _outcomes(histories, cuts, relevant))
 
@@ -181,23 +210,24 @@ def _least_events(gap: int) -> int:
     return gap + -(-3 * gap // 10) if gap else 2
 
 
-def _ordered(histories: Histories, user: int, order: Order, seed: int) -> NDArray[np.int64]:
+def ordered(histories: Histories, user: int, order: Order, seed: int) -> NDArray[np.int64]:
+    """Positions of a user's events as they are met."""
     run = histories.of(user)
     events = np.arange(run.start, run.stop, dtype=np.int64)
     return events if order == "time" else np.random.default_rng([seed, user]).permutation(events)
 
 
-def _cut(histories: Histories, user: int, events: NDArray[np.int64], gap: int) -> _Cut:
+def _cut(histories: Histories, user: int, events: NDArray[np.int64], gap: int) -> Cut:
     shown, after = events[:gap], events[gap:]
-    return _Cut(user, shown, after[~np.isin(histories.item_row[after], histories.item_row[shown])])
+    return Cut(user, shown, after[~np.isin(histories.item_row[after], histories.item_row[shown])])
 
 
-def _draw(histories: Histories, cut: _Cut, shots: int, relevant: NDArray[np.bool_]) -> Draw:
+def _draw(histories: Histories, cut: Cut, shots: int, relevant: NDArray[np.bool_]) -> Draw:
     wanted = cut.asked[relevant[histories.signal[cut.asked]]]
     return Draw(cut.shown[:shots], wanted, cut.asked, cut.shown)
 
 
-def _outcomes(histories: Histories, cuts: Sequence[_Cut], relevant: NDArray[np.bool_]) -> Outcomes:
+def _outcomes(histories: Histories, cuts: Sequence[Cut], relevant: NDArray[np.bool_]) -> Outcomes:
     user = np.repeat(np.arange(len(cuts)), [len(c.asked) for c in cuts])
     events = np.concatenate([c.asked for c in cuts])
     item, signal = histories.item_row[events], histories.signal[events]

@@ -138,8 +138,9 @@ def _best(means: Sequence[float], metric: str) -> float:
 
 def _title(reports: Sequence[Report], metric: str) -> str:
     order = reports[0].context.get("order")
+    scenario = reports[0].context.get("scenario", "")
     name = metric.replace("ndcg", "nDCG").replace("auc", "AUC")
-    return f"{name} by number of events seen" + (f", {order} order" if order else "")
+    return f"{scenario} {name}".lstrip() + " by number of events seen" + (f", {order} order" if order else "")
 
 
 def _caption(reports: Sequence[Report]) -> str:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from engine.learning.sparse_features import SparseFeatures
 
-RIDGE = 10.0  # as many items must share a feature before it is half believed
+PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
+"""As many items must share a feature before it is half believed; the data choose among them."""
 
 
 class Items(NamedTuple):
@@ -94,13 +95,31 @@ class ItemRepresentation(nn.Module):
 def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor) -> Tensor:
     """What the features say of y for every item, by a ridge regression on the known ones, (N, C).
 
-    The intercept is not penalised: an item without features gets the known ones' mean.
+    For a known item it is what the *other* items' features say, so that a hidden item is no better placed
+    than one nobody has met. Of ``PENALTIES`` the one with the least squared error of these predictions is
+    taken. The intercept is not penalised: an item without features gets the known ones' mean.
+
+        y_i - yhat_without_i = (y_i - yhat_i) / (1 - h_i),  h_i = 1/n + x_i (X^T X + penalty I)^-1 x_i
+
+    Source: the leave-one-out residual of Allen 1974 (PRESS).
     """
     if not known_N.any():
         return torch.zeros_like(y_NC)
-    x_mean_F, y_mean_C = x_NF[known_N].mean(dim=0), y_NC[known_N].mean(dim=0)
-    centred_NF = x_NF - x_mean_F
-    known_NF = centred_NF[known_N]
-    gram_FF = known_NF.T @ known_NF + RIDGE * torch.eye(x_NF.shape[1])
-    weight_FC: Tensor = torch.linalg.solve(gram_FF, known_NF.T @ (y_NC[known_N] - y_mean_C))
-    return y_mean_C + centred_NF @ weight_FC
+    x, y = x_NF.double(), y_NC.double()
+    x_mean_F, y_mean_C = x[known_N].mean(dim=0), y[known_N].mean(dim=0)
+    value_F, vector_FF = torch.linalg.eigh((x[known_N] - x_mean_F).T @ (x[known_N] - x_mean_F))
+    turned_NF = (x - x_mean_F) @ vector_FF
+    own_nF, y_nC = turned_NF[known_N], y[known_N] - y_mean_C
+    fits = [_ridge(own_nF, y_nC, value_F.clamp(min=0) + penalty) for penalty in PENALTIES]
+    weight_FC, error_nC = min(fits, key=lambda fit: float(fit[1].square().sum()))
+    said_NC = turned_NF @ weight_FC
+    said_NC[known_N] = y_nC - error_nC
+    all_NC: Tensor = (y_mean_C + said_NC).to(y_NC.dtype)
+    return all_NC
+
+
+def _ridge(own_nF: Tensor, y_nC: Tensor, value_F: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (F, C) and leave-one-out residuals (n, C) in the eigenbasis; ``value_F`` holds the penalty."""
+    weight_FC = own_nF.T @ y_nC / value_F.unsqueeze(-1)
+    leverage_n = 1 / len(own_nF) + (own_nF.square() / value_F).sum(dim=1)
+    return weight_FC, (y_nC - own_nF @ weight_FC) / (1 - leverage_n).clamp(min=1e-6).unsqueeze(-1)

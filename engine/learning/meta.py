@@ -91,14 +91,19 @@ class MetaModel(nn.Module):
         if rule == "reptile" and isinstance(self.inner, Descent):
             return self.inner.reptile_loss(w0_BD, posterior)
         shift_BN = self.shift(view, episodes)
-        scores_BN = self.score(view, noisy(posterior, noise), shots_B) + shift_BN
+        scores_BN = self._askable(self.score(view, noisy(posterior, noise), shots_B) + shift_BN)
         loss = self.objective.loss(scores_BN, episodes)
         if population_weight:
             stranger = replace(episodes, present=torch.zeros_like(episodes.present))
             start = noisy(self.inner.start(w0_BD), noise)
             unadapted_BN = self.score(view, start, stranger.shots) + self.shift(view, stranger)
+            unadapted_BN = self._askable(unadapted_BN)
             loss = loss + population_weight * self.objective.loss(unadapted_BN, episodes)
         return loss
+
+    def _askable(self, scores_BN: Tensor) -> Tensor:
+        """Items without events are no candidates: that nobody took them does not say that nobody would."""
+        return scores_BN if self.items.warm_N.all() else scores_BN.masked_fill(~self.items.warm_N, -1e9)
 
     def view(self, hidden_N: Tensor | None = None) -> View:
         """What does not depend on the user; compute it once and serve many."""

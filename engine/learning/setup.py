@@ -8,8 +8,9 @@ Shapes: U users, N catalogue, F features, R signals.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,18 @@ from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.data.episodes import EpisodeRules
 from engine.data.features.feature_encoder import FeatureEncoder
+from engine.data.histories import Histories
+from engine.data.split_file import read_split
 from engine.errors import ConfigError, DataError
-from engine.evaluation.protocol import HeldOut, Split, hold_out, query_counts, split_users
+from engine.evaluation.cold_items import draw_cold_items, hold_out_items
+from engine.evaluation.protocol import (
+    HeldOut,
+    Split,
+    hold_out,
+    query_counts,
+    split_around,
+    split_users,
+)
 from engine.evaluation.validation import validation_quality
 from engine.learning.assemble import inner_loop
 from engine.learning.episodic_ridge import fit_episodic_ridge
@@ -41,7 +52,9 @@ class Experiment:
     """A data set seen through a configuration: who trains, what is wanted, encoded features."""
 
     config: Config
-    dataset: Dataset
+    dataset: Dataset  # its histories are without the events of cold items
+    histories: Histories  # with them
+    cold_N: NDArray[np.bool_]  # items held out of training
     split: Split
     relevant: NDArray[np.bool_]  # by signal
     item_encoder: FeatureEncoder
@@ -83,18 +96,34 @@ class Experiment:
             self.shots,
             self.order,
             self.config.episodes.query_after,
+            barred_N=self.cold_N,
+        )
+
+    def held_out_items(self, users: NDArray[np.int64]) -> HeldOut:
+        """Ask users for the items held out of training, after events with the others."""
+        return hold_out_items(
+            self.histories,
+            self.cold_N,
+            users,
+            self.user_x,
+            self.relevant,
+            self.shots,
+            self.order,
+            self.config.episodes.query_after,
         )
 
 
 def set_up(dataset: Dataset, config: Config) -> Experiment:
-    """Split the users and encode features; encoders of users see training users alone.
+    """Split users and items and encode features; encoders of users see training users alone.
 
     Raises:
-        DataError: too few users, no event counts as wanted, or numbers are asked for and there are none.
+        DataError: too few users, no event counts as wanted, numbers are asked for and there are none, or
+            the published split does not fit the data.
     """
-    split = split_users(
-        dataset.histories.n_users, config.seed, config.evaluation.test_share, config.outer.validation_share
-    )
+    histories = dataset.histories
+    split, cold_N = _split(dataset, config)
+    dataset = replace(dataset, histories=histories.without(cold_N))
+    split = replace(split, train=split.train[dataset.histories.lengths[split.train] > 0])
     if min(len(split.train), len(split.validation)) < 1:
         raise DataError(
             f"{dataset.histories.n_users} users are too few to train and validate on",
@@ -112,6 +141,8 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
     experiment = Experiment(
         config,
         dataset,
+        histories,
+        cold_N,
         split,
         relevant,
         items,
@@ -132,6 +163,17 @@ def _check_objective(experiment: Experiment) -> None:
             where=f"signals {', '.join(experiment.dataset.signals.names)}",
             fix="Bring a rating or value column, or set objective to ranking or click.",
         )
+
+
+def _split(dataset: Dataset, config: Config) -> tuple[Split, NDArray[np.bool_]]:
+    """The users by group, and the items held out of training, (N,)."""
+    test_share, validation_share = config.evaluation.test_share, config.outer.validation_share
+    if config.evaluation.split_file is not None:
+        cold = read_split(Path(config.evaluation.split_file), dataset.user_ids, dataset.item_ids)
+        return split_around(cold.users_U, config.seed, validation_share), cold.items_N
+    met_N = np.bincount(dataset.histories.item_row, minlength=dataset.n_items) > 0
+    cold_N = draw_cold_items(met_N, config.evaluation.cold_item_share, config.seed)
+    return split_users(dataset.n_users, config.seed, test_share, validation_share), cold_N
 
 
 def _check_validation(experiment: Experiment) -> None:

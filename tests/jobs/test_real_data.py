@@ -75,5 +75,5 @@ def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: 
     if case.user:
         assert (rec.score([], case.user) != scores[0]).any()
     if case.name == "deskdrop":
-        report = evaluate(tmp_path / "a", tmp_path / "data")
+        report = evaluate(tmp_path / "a", tmp_path / "data")["user-cold"]
         assert report.mean("firstclick", "ndcg@10", 0).mean > 0

@@ -69,7 +69,8 @@ def baselines(
     sample = {shots: take_episodes(e, slice(0, TUNING_USERS)) for shots, e in validation.items()}
     for family in families:
         on_step(family.name)
-        scorers.append(as_scorer(family, knowledge, tune(family, knowledge, sample)))
+        choices = tune(family, knowledge, sample, knowledge.base)
+        scorers.append(as_scorer(family, knowledge.base, choices))
     return scorers
 
 
@@ -83,30 +84,35 @@ def late_popularity(knowledge: Knowledge) -> Constant:
     return Constant("late popularity", knowledge.base)
 
 
-def tune(family: Family, knowledge: Knowledge, validation: Mapping[int, Episodes]) -> dict[int, Choice]:
-    """The choice of highest mean validation nDCG@10 for each number of shots; the first of equals."""
+def tune(
+    family: Family, knowledge: Knowledge, validation: Mapping[int, Episodes], base: NDArray[np.float32]
+) -> dict[int, Choice]:
+    """The choice of highest mean validation nDCG@10 for each number of shots; the first of equals.
+
+    ``base``, (N,), is what everyone is scored by where the support says nothing.
+    """
     best: dict[int, Choice] = {}
     for setting in family.settings(knowledge):
         personal = family.fit(knowledge, **setting)
         for shots, episodes in validation.items():
-            for events, weight, quality in _qualities(personal, knowledge, episodes):
+            for events, weight, quality in _qualities(personal, knowledge.all_liked, episodes, base):
                 if shots not in best or quality > best[shots].quality:
                     best[shots] = Choice(setting, events, weight, quality, personal)
     return best
 
 
-def as_scorer(family: Family, knowledge: Knowledge, choices: Mapping[int, Choice]) -> ByShots:
+def as_scorer(family: Family, base: NDArray[np.float32], choices: Mapping[int, Choice]) -> ByShots:
     """One scorer that answers each user by the choice for the user's number of events."""
-    name, base = family.name, knowledge.base
+    name = family.name
     return ByShots(name, {k: Blend(name, c.personal, c.events, base, c.weight) for k, c in choices.items()})
 
 
 def _qualities(
-    personal: Personal, knowledge: Knowledge, episodes: Episodes
+    personal: Personal, all_liked: bool, episodes: Episodes, base: NDArray[np.float32]
 ) -> Iterator[tuple[Events, float, float]]:
-    kinds: tuple[Events, ...] = ("liked",) if knowledge.all_liked else ("liked", "seen")
+    kinds: tuple[Events, ...] = ("liked",) if all_liked else ("liked", "seen")
     for events in kinds:
         own = standardised(personal.score(episodes, events))
         for weight in BASE_WEIGHTS if own.any() else BASE_WEIGHTS[:1]:
-            quality = np.nanmean(ndcg_at(blend(own, knowledge.base, weight), episodes))
+            quality = np.nanmean(ndcg_at(blend(own, base, weight), episodes))
             yield events, weight, float(quality)

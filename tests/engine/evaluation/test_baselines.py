@@ -129,10 +129,10 @@ def test_tuning_finds_the_setting_that_is_right(tastes: Histories) -> None:
     family = Family("told", lambda known, honesty: Told(honesty), {"honesty": (-1.0, 0.0, 1.0)})
     known = learn(tastes, 24, LIKED)
     episodes = hold_out(tastes, np.arange(5), np.zeros((60, 0), np.float32), LIKED, (0, 2), gap=4).episodes
-    choices = tune(family, known, episodes)
+    choices = tune(family, known, episodes, known.base)
     assert [(c.setting["honesty"], c.weight) for c in choices.values()] == [(1.0, 0.0)] * 2
     assert [c.quality for c in choices.values()] == pytest.approx([1.0] * 2)
-    scores = as_scorer(family, known, choices).score(episodes[2])
+    scores = as_scorer(family, known.base, choices).score(episodes[2])
     np.testing.assert_allclose(ndcg_at(scores, episodes[2]), 1)
 
 

@@ -1,0 +1,47 @@
+"""What features say of items: leave-one-out equals really leaving out; items without events teach nothing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.learning import items
+from engine.learning.items import predicted
+
+
+@pytest.fixture
+def world() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Features, a target that depends on them, and which of 30 items are known."""
+    torch.manual_seed(0)
+    x_NF = torch.randn(30, 4)
+    y_NC = x_NF @ torch.randn(4, 2) + 0.1 * torch.randn(30, 2) + 3
+    return x_NF, y_NC, torch.arange(30) < 20
+
+
+def test_a_known_item_is_placed_as_if_it_were_not_known(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    x_NF, y_NC, known_N = world
+    monkeypatch.setattr(items, "PENALTIES", (2.0,))
+    said_NC = predicted(x_NF, y_NC, known_N)
+    for item in (0, 7, 19):
+        others_N = known_N & (torch.arange(30) != item)
+        torch.testing.assert_close(said_NC[item], predicted(x_NF, y_NC, others_N)[item], rtol=1e-3, atol=1e-3)
+
+
+def test_the_penalty_fits_how_much_the_features_say(world) -> None:
+    x_NF, y_NC, known_N = world
+    torch.testing.assert_close(predicted(x_NF, y_NC, known_N)[~known_N], y_NC[~known_N], rtol=0, atol=0.6)
+    noise_NC = torch.randn(30, 2, generator=torch.Generator().manual_seed(1))
+    from_noise_NC = predicted(x_NF, noise_NC, known_N)[~known_N]
+    mean_C = noise_NC[known_N].mean(dim=0)
+    assert (from_noise_NC - mean_C).abs().max() < 0.1 * (noise_NC - mean_C).abs().max()
+
+
+def test_without_features_every_new_item_is_average(world) -> None:
+    _, y_NC, known_N = world
+    said_NC = predicted(torch.zeros(30, 0), y_NC, known_N)
+    torch.testing.assert_close(said_NC[~known_N], y_NC[known_N].mean(dim=0).expand(10, 2))
+
+
+def test_nobody_known_says_nothing(world) -> None:
+    x_NF, y_NC, _ = world
+    assert not predicted(x_NF, y_NC, torch.zeros(30, dtype=torch.bool)).any()
