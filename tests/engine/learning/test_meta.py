@@ -159,9 +159,9 @@ def test_items_without_events_are_no_rivals_while_training(model: MetaModel) -> 
     pairs = {"query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
     episodes = Episodes(**{**vars(support(3, 4)), **pairs})
     quiet = draw_noise(Dropout(0, 0, 0), (0,), 1, F, N, D)
-    before = model(episodes, quiet, 0.5)
+    before = model(episodes, quiet, "maml", 0.5)
     model.items.imputed_base_N[-2:] += 5.0
-    assert torch.equal(model(episodes, quiet, 0.5), before)
+    assert torch.equal(model(episodes, quiet, "maml", 0.5), before)
 
 
 def test_every_parameter_learns(model: MetaModel) -> None:
