@@ -93,15 +93,17 @@ class OuterConfig(Section):
 
     rule: Literal["maml", "reptile"] = "maml"
     """Learn from what users did next (maml), or, with gradient, only from where they ended (reptile)."""
+    scalar_lr: Positive = 0.02
+    """Step size of single numbers that all hangs on: scale, precision of the prior, bend of the spectrum."""
     outer_lr: Positive = 3e-3
-    """Step size of gains, precisions and targets: few, shared by all."""
+    """Step size of what is learned by signal, age or shots: targets, precisions, weights."""
     table_lr: Positive = 3e-4
-    """Step size of item residuals, base measure, feature maps and prior mean: many, overfit easily."""
+    """Step size of what is learned by item, feature or dimension: many numbers, which overfit easily."""
     weight_decay: NotNegative = 0.01
-    """Decay of the former, per step times outer_lr."""
-    table_decay: NotNegative = 10.0
-    """Decay of the latter, per step times table_lr."""
-    posterior_dropout: Share = 0.5
+    """Decay of what is learned by signal, age or shots, per step times outer_lr."""
+    table_decay: NotNegative = 6600.0
+    """Decay of what is learned by item, feature or dimension, per step times table_lr / training users."""
+    posterior_dropout: Share = 0.2
     """Dropout on the posterior w."""
     user_dropout: Share = 0.3
     """Dropout on user features."""

@@ -9,7 +9,7 @@ Shapes: B users, S support (padded), Q query events of all users together, F use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.data.histories import Histories
-
-FOLDS = 5  # of the training users, for what is fitted on some and used on the others
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,6 @@ class Episodes:
     support_elapsed: Tensor  # (B, S) float32: hours before the user's newest shown event, NaN unknown
     present: Tensor  # (B, S) bool
     user_x: Tensor  # (B, F) float32
-    fold: Tensor  # (B,) int64: the fifth of the training users that the user belongs to; -1: not one of them
     query_user: Tensor  # (Q,) int64, row of the batch
     query_item: Tensor  # (Q,) int64
     met_user: Tensor  # (M,) int64: all that users met after the support, wanted or not
@@ -111,8 +108,7 @@ def draw_episodes(
 ) -> Episodes:
     """Draw one episode for each of ``users``; ``seed`` is (seed, pass)."""
     draws = [draw_one(histories, int(u), rules, np.random.default_rng([*seed, int(u)])) for u in users]
-    drawn = collate(histories, draws, user_x[users], rules.order)
-    return replace(drawn, fold=torch.from_numpy(users % FOLDS))
+    return collate(histories, draws, user_x[users], rules.order)
 
 
 def collate(
@@ -138,8 +134,7 @@ def collate(
     met, last = np.unique((met_user * width + met_item)[::-1], return_index=True)
     asked = ~np.isin(met, barred)
     pairs = [array for key in (query, met[asked]) for array in (key // width, key % width)]
-    stranger = np.full(len(draws), -1)
-    arrays = (*support, user_x.astype(np.float32), stranger, *pairs, met_signal[::-1][last[asked]])
+    arrays = (*support, user_x.astype(np.float32), *pairs, met_signal[::-1][last[asked]])
     return Episodes(*map(torch.from_numpy, (*arrays, barred_user, barred_item)))
 
 
@@ -157,7 +152,6 @@ def take_episodes(episodes: Episodes, rows: slice) -> Episodes:
         episodes.support_elapsed[rows],
         episodes.present[rows],
         episodes.user_x[rows],
-        episodes.fold[rows],
         place[episodes.query_user[query]],
         episodes.query_item[query],
         place[episodes.met_user[met]],
@@ -178,8 +172,7 @@ def support_only(
     """Episodes to adapt on and nothing to predict: what a request gives. Oldest events first."""
     nothing = [np.empty(0, np.int64)] * 7
     support = pad_support(items, signals, timestamps)
-    stranger = np.full(len(items), -1)
-    return Episodes(*map(torch.from_numpy, (*support, user_x, stranger, *nothing)))
+    return Episodes(*map(torch.from_numpy, (*support, user_x, *nothing)))
 
 
 class PaddedSupport(NamedTuple):

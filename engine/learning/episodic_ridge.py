@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engine.data.episodes import FOLDS, EpisodeRules, Episodes, draw_episodes
+from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
 from engine.data.histories import Histories
 from engine.learning.evidence import N_GROUPS, log2_group
+from engine.learning.folds import FOLDS
 
 MET_PENALTY, WANTED_PENALTY, FEATURE_PENALTY = 2000.0, 500.0, 1500.0
 DRAWS = 10  # episodes of each training user
@@ -29,9 +30,7 @@ class EpisodicRidge(nn.Module):
     """``gain[S] * log max(r_i(u) / pop_i, LEAST)`` with r the ridge's prediction, pop what it is on average.
 
     The gain is learned by number of shots. While training, a user's prediction comes from a ridge fitted
-    without the user's fold: otherwise the model learns to trust an over-fitted one.
-
-    Source: cross-fitting as in stacked generalisation, Wolpert 1992.
+    without the user's fold.
     """
 
     weight_MC: Tensor
@@ -64,26 +63,25 @@ class EpisodicRidge(nn.Module):
         self.register_buffer("wanted_R", wanted_R)
         self.gain_logit_A = nn.Parameter(torch.zeros(N_GROUPS))
 
-    def forward(self, spectral_ND: Tensor, episodes: Episodes, shown_N: Tensor) -> Tensor:
-        """The shift of the base measure, (B, N); 0 for items that are not shown as warm."""
+    def forward(
+        self, spectral_ND: Tensor, episodes: Episodes, shown_N: Tensor, fold: int | None = None
+    ) -> Tensor:
+        """The shift of the base measure, (B, N); 0 for items that are not shown as warm.
+
+        Args:
+            fold: that of the users, where they are training users.
+        """
         with torch.no_grad():
+            left_out = fold is not None and self.folds_FMC is not None
+            weight_MC = self.folds_FMC[fold] if left_out else self.weight_MC
             z_BM = inputs(spectral_ND, self.wanted_R, episodes)
-            ratio_BC = self._predicted(z_BM, episodes.fold) / self.log_popularity_C.exp()
+            ratio_BC = (z_BM @ weight_MC) / self.log_popularity_C.exp()
             shift_BC = ratio_BC.clamp(min=LEAST).log() * shown_N[self.item_C]
         gain_B1 = self.gain_logit_A[log2_group(episodes.shots)].sigmoid().unsqueeze(-1)
         if len(self.item_C) == len(spectral_ND):
             return gain_B1 * shift_BC
         none_BN = shift_BC.new_zeros(len(shift_BC), len(spectral_ND))
         return none_BN.index_copy(1, self.item_C, gain_B1 * shift_BC)
-
-    def _predicted(self, z_BM: Tensor, fold_B: Tensor) -> Tensor:
-        if self.folds_FMC is None or not (fold_B >= 0).any():
-            return z_BM @ self.weight_MC
-        r_BC = z_BM.new_empty(len(z_BM), self.weight_MC.shape[1])
-        for fold, weight_MC in enumerate((*self.folds_FMC, self.weight_MC)):
-            mine = (fold_B % (FOLDS + 1)) == fold  # -1 is the last: of strangers
-            r_BC[mine] = z_BM[mine] @ weight_MC
-        return r_BC
 
 
 def inputs(spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes) -> Tensor:

@@ -26,10 +26,20 @@ class Items(NamedTuple):
     shown_N: Tensor  # bool: with all that is known of them, not by their features alone
 
 
-class ItemRepresentation(nn.Module):
-    """``phi = diag(exp g) P0 + Delta + x E`` and ``b = b0 + residual``.
+class Parts(NamedTuple):
+    """What counting says of the items, without each fold of training users."""
 
-    P0 (the spectral start) and b0 (log-popularity) are fixed; g, Delta, E and the residual are learned.
+    spectral_FND: Tensor
+    base_FN: Tensor
+    warm_FN: Tensor  # bool
+
+
+class ItemRepresentation(nn.Module):
+    """``phi = diag(exp(g + p log s)) P0 + Delta + x E`` and ``b = b0 + residual``.
+
+    P0 (the spectral start, s the lengths of its columns) and b0 (log-popularity) are fixed; g, p, Delta, E
+    and the residual are learned: p bends the whole spectrum, g each dimension. Training users see P0 and b0
+    as counted without their fold.
     A cold item has no P0, Delta or b of its own: what the warm items' features say of P0 and b0 (a ridge
     regression) takes their place, and the learned ``x beta`` that of the residual. ``hidden`` items are
     shown like cold ones (item dropout), so that features learn to stand in for the rest.
@@ -41,6 +51,10 @@ class ItemRepresentation(nn.Module):
     x_NF: Tensor
     imputed_ND: Tensor
     imputed_base_N: Tensor
+    log_length_D: Tensor
+    spectral_FND: Tensor | None
+    base_FN: Tensor
+    warm_FN: Tensor
 
     def __init__(
         self,
@@ -69,6 +83,11 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("imputed_ND", imputed_ND)
         self.register_buffer("imputed_base_N", imputed_base_N)
         self.features = SparseFeatures(x_NF)
+        for name in Parts._fields:
+            self.register_buffer(name, None, persistent=False)
+        length_D = spectral_ND.square().sum(dim=0).clamp(min=1e-6)
+        self.register_buffer("log_length_D", 0.5 * (length_D / length_D.mean()).log(), persistent=False)
+        self.power = nn.Parameter(torch.zeros(()))
         self.log_gain_D = nn.Parameter(torch.zeros(dim))
         self.residual_ND = nn.Parameter(torch.zeros(n, dim))
         self.encoder_FD = nn.Parameter(torch.zeros(n_features, dim))
@@ -82,14 +101,30 @@ class ItemRepresentation(nn.Module):
         imputed_base_N = predicted(x_NF, base_N[:, None], warm_N)[:, 0]
         return cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
 
-    def forward(self, hidden_N: Tensor | None = None) -> Items:
-        shown_N = self.warm_N if hidden_N is None else self.warm_N & ~hidden_N
+    def forward(self, hidden_N: Tensor | None = None, fold: int | None = None) -> Items:
+        """The catalogue; while training with ``hidden`` items, for users of a ``fold``."""
+        spectral_ND, base_N, shown_N = self._counted(fold)
+        shown_N = shown_N if hidden_N is None else shown_N & ~hidden_N
         shown_N1 = shown_N.unsqueeze(-1)
-        start_ND = torch.where(shown_N1, self.spectral_ND, self.imputed_ND)
-        own_ND = torch.addcmul(shown_N1 * self.residual_ND, start_ND, self.log_gain_D.exp())
+        start_ND = torch.where(shown_N1, spectral_ND, self.imputed_ND)
+        own_ND = torch.addcmul(shown_N1 * self.residual_ND, start_ND, self.gain())
         cold_N = self.imputed_base_N + self.features(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
-        base_N = torch.where(shown_N, self.base_N + self.base_residual_N, cold_N)
+        base_N = torch.where(shown_N, base_N + self.base_residual_N, cold_N)
         return Items(own_ND + self.features(self.encoder_FD), base_N, shown_N)
+
+    def gain(self) -> Tensor:
+        """By how much each dimension of P0 is stretched, (D,)."""
+        return (self.log_gain_D + self.power * self.log_length_D).exp()
+
+    def cross_fit(self, parts: Parts) -> None:
+        """From now on show training users what counting says without their fold."""
+        for name, part in parts._asdict().items():
+            self.register_buffer(name, part, persistent=False)
+
+    def _counted(self, fold: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        if fold is None or self.spectral_FND is None:
+            return self.spectral_ND, self.base_N, self.warm_N
+        return self.spectral_FND[fold], self.base_FN[fold], self.warm_FN[fold]
 
 
 def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor) -> Tensor:

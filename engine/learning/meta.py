@@ -76,27 +76,30 @@ class MetaModel(nn.Module):
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
         self.inner, self.objective, self.ridge = inner, objective, ridge
-        self.log_scale_D = nn.Parameter(torch.full_like(prior.log_precision_D, math.log(scale)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
+        self.log_scale_D = nn.Parameter(torch.zeros_like(prior.log_precision_D))
         self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
 
-    def forward(self, episodes: Episodes, noise: Noise, rule: Rule, population_weight: float) -> Tensor:
-        """What one step of the outer loop lowers, summed over the batch.
+    def forward(
+        self, episodes: Episodes, fold: int | None, noise: Noise, rule: Rule, population_weight: float
+    ) -> Tensor:
+        """What one step of the outer loop lowers, summed over the batch; all users are of one ``fold``.
 
         ``maml``: L(D_u, M_theta*) + alpha L(D, M_theta), over the query pairs. ``reptile``: how far the
         support took users from the prior.
         """
-        view = self.view(noise.hidden_N)
+        view = self.view(noise.hidden_N, fold)
         w0_BD = self.prior.mean(episodes.user_x * noise.user_BF)
         posterior, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
         if rule == "reptile" and isinstance(self.inner, Descent):
             return self.inner.reptile_loss(w0_BD, posterior)
-        shift_BN = self.shift(view, episodes)
+        shift_BN = self.shift(view, episodes, fold)
         scores_BN = self._askable(self.score(view, noisy(posterior, noise), shots_B) + shift_BN)
         loss = self.objective.loss(scores_BN, episodes)
         if population_weight:
             stranger = replace(episodes, present=torch.zeros_like(episodes.present))
             start = noisy(self.inner.start(w0_BD), noise)
-            unadapted_BN = self.score(view, start, stranger.shots) + self.shift(view, stranger)
+            unadapted_BN = self.score(view, start, stranger.shots) + self.shift(view, stranger, fold)
             unadapted_BN = self._askable(unadapted_BN)
             loss = loss + population_weight * self.objective.loss(unadapted_BN, episodes)
         return loss
@@ -105,9 +108,9 @@ class MetaModel(nn.Module):
         """Items without events are no candidates: that nobody took them does not say that nobody would."""
         return scores_BN if self.items.warm_N.all() else scores_BN.masked_fill(~self.items.warm_N, -1e9)
 
-    def view(self, hidden_N: Tensor | None = None) -> View:
+    def view(self, hidden_N: Tensor | None = None, fold: int | None = None) -> View:
         """What does not depend on the user; compute it once and serve many."""
-        items: Items = self.items(hidden_N)
+        items: Items = self.items(hidden_N, fold)
         factor_DD = torch.linalg.cholesky(self.prior.precision(items.phi_ND))
         return View(*items, factor_DD)
 
@@ -125,14 +128,15 @@ class MetaModel(nn.Module):
     def score(self, view: View, posterior: Posterior, shots_B: Tensor) -> Tensor:
         """scores_BN; higher is better. How much the base measure counts depends on the shots."""
         base_weight_B1 = self.log_base_weight_A[log2_group(shots_B)].exp().unsqueeze(-1)
-        own_BN: Tensor = self.inner.affinity(view.phi_ND, posterior, self.log_scale_D.exp())
+        scale_D = (self.log_scale + self.log_scale_D).exp()
+        own_BN: Tensor = self.inner.affinity(view.phi_ND, posterior, scale_D)
         return own_BN + base_weight_B1 * view.base_N
 
-    def shift(self, view: View, episodes: Episodes) -> Tensor:
+    def shift(self, view: View, episodes: Episodes, fold: int | None = None) -> Tensor:
         """What such beginnings say beyond the base measure, (B, N) or a single 0."""
         if self.ridge is None:
             return view.base_N.new_zeros(())
-        shift_BN: Tensor = self.ridge(self.items.spectral_ND, episodes, view.shown_N)
+        shift_BN: Tensor = self.ridge(self.items.spectral_ND, episodes, view.shown_N, fold)
         return shift_BN
 
     def predict(self, view: View, episodes: Episodes) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class UserPrior(nn.Module):
-    """``w0 = G (x_u - x_mean)`` and ``A0 = diag(exp l) + omega / N phi^T phi``.
+    """``w0 = G (x_u - x_mean)`` and ``A0 = diag(exp(l + level)) + omega / N phi^T phi``.
 
     The first term of A0 keeps a user near w0. The second says that most of what is unseen is
     unwanted: it is the weight that implicit ALS gives to unobserved items (Hu, Koren & Volinsky
@@ -27,6 +27,7 @@ class UserPrior(nn.Module):
         super().__init__()
         self.register_buffer("x_mean_F", torch.zeros(n_features))
         self.from_features_FD = nn.Parameter(torch.zeros(n_features, dim))
+        self.level = nn.Parameter(torch.zeros(()))
         self.log_precision_D = nn.Parameter(torch.full((dim,), math.log(precision)))
         self.log_unseen = nn.Parameter(torch.tensor(math.log(unseen)))
 
@@ -37,7 +38,7 @@ class UserPrior(nn.Module):
     def precision(self, phi_ND: Tensor) -> Tensor:
         """A0, (D, D)."""
         unseen_DD = self.log_unseen.exp() / len(phi_ND) * gram(phi_ND)
-        return torch.diag(self.log_precision_D.exp()) + unseen_DD
+        return torch.diag((self.log_precision_D + self.level).exp()) + unseen_DD
 
 
 def gram(phi_ND: Tensor) -> Tensor:

@@ -42,9 +42,8 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.prior import UserPrior
-from engine.learning.prior_start import start_prior
 from engine.learning.start import STARTS, Known
-from engine.learning.training import Schedule, Training, optimiser_for
+from engine.learning.training import Rates, Schedule, Training, optimiser_for
 
 
 @dataclass(frozen=True)
@@ -191,19 +190,20 @@ def _check_validation(experiment: Experiment) -> None:
 
 
 def build_model(experiment: Experiment) -> MetaModel:
-    """The model as it starts: what counting says of items and events, and of users by their features."""
+    """The model as it starts: what counting says of items, events and beginnings."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
     n_items, dim = len(experiment.item_x), config.items.dim
-    popularity = query_counts(
-        histories,
-        n_items,
-        experiment.relevant,
-        config.episodes.query_after,
-        experiment.order,
-        max(experiment.shots),
-    )
     value = experiment.dataset.signals.value
-    known = Known(histories, n_items, experiment.relevant, value, popularity)
+    count = partial(
+        query_counts,
+        n_items=n_items,
+        relevant=experiment.relevant,
+        gap=config.episodes.query_after,
+        order=experiment.order,
+        shots_max=max(experiment.shots),
+    )
+    popularity = count(histories)
+    known = Known(histories, n_items, experiment.relevant, value, count)
     start = STARTS[config.objective](known, dim, config.items.shrink)
     ridge = None
     if config.objective != "rating":
@@ -216,13 +216,16 @@ def build_model(experiment: Experiment) -> MetaModel:
             popularity,
             config.seed,
         )
+    items = ItemRepresentation.start(
+        torch.from_numpy(start.spectral_ND),
+        torch.from_numpy(start.base_N),
+        torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
+        torch.from_numpy(experiment.item_x),
+    )
+    if start.parts is not None:
+        items.cross_fit(start.parts)
     model = MetaModel(
-        ItemRepresentation.start(
-            torch.from_numpy(start.spectral_ND),
-            torch.from_numpy(start.base_N),
-            torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
-            torch.from_numpy(experiment.item_x),
-        ),
+        items,
         UserPrior(dim, experiment.user_x.shape[1], config.inner.prior_precision, config.inner.unseen_weight),
         Evidence(torch.from_numpy(start.target_R), config.inner.event_precision),
         inner_loop(config.inner, start.objective.likelihood, dim, config.seed),
@@ -230,7 +233,7 @@ def build_model(experiment: Experiment) -> MetaModel:
         start.scale,
         ridge,
     )
-    start_prior(model, histories, experiment.user_x[experiment.split.train])
+    model.prior.x_mean_F.copy_(torch.from_numpy(experiment.user_x[experiment.split.train].mean(axis=0)))
     return model
 
 
@@ -244,9 +247,11 @@ def build_training(
     """The outer loop for ``model``, as worker ``rank`` of ``world``."""
     outer = experiment.config.outer
     train = experiment.split.train
+    table_decay = outer.table_decay / len(train)
+    rates = Rates(outer.scalar_lr, outer.outer_lr, outer.weight_decay, outer.table_lr, table_decay)
     return Training(
         model,
-        optimiser_for(model, outer.outer_lr, outer.weight_decay, outer.table_lr, outer.table_decay),
+        optimiser_for(model, rates),
         experiment.dataset.histories.take(train),
         experiment.user_x[train],
         experiment.rules,

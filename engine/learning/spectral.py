@@ -1,5 +1,8 @@
 """The spectral start: item embeddings from what users' histories hold together.
 
+The unit of length is the event: the item of an event has length 1.5 on average, so that rates and
+precisions mean the same where most items are rare.
+
 Knows nothing of users' features, of signals or of gradients.
 
 Shapes: U users, N catalogue, D embedding.
@@ -7,10 +10,15 @@ Shapes: U users, N catalogue, D embedding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, eigsh
+
+LENGTH = 1.5
+"""Mean length of an event's item."""
 
 
 def item_factors(
@@ -22,7 +30,7 @@ def item_factors(
     value: NDArray[np.float64] | None = None,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Top eigenvectors of the shrunk cosine between items, scaled to unit mean row norm, (N, D).
+    """Top eigenvectors of the shrunk cosine between items, scaled to ``LENGTH``, (N, D).
 
         C = X^T X / (n n^T + shrink),  n_i = sqrt(sum_u X_ui^2),  P0 = V_D sqrt(Lambda_D)
 
@@ -59,8 +67,36 @@ def item_factors(
     top = np.argsort(-values)
     factors = np.zeros((n, dim), np.float32)
     factors[:, :wanted] = _fix_signs(vectors[:, top]) * np.sqrt(np.maximum(values[top], 0.0))
-    norm = np.linalg.norm(factors, axis=1)
-    return (factors / max(float(norm.mean()), 1e-12)).astype(np.float32)
+    length = np.linalg.norm(factors, axis=1)[item_row].mean() if len(item_row) else 1.0
+    return (factors * (LENGTH / max(float(length), 1e-12))).astype(np.float32)
+
+
+def factors_of(
+    user_row: NDArray[np.int64],
+    item_row: NDArray[np.int64],
+    shape: tuple[int, int],
+    factors: NDArray[np.float32],
+    shrink: float,
+) -> Callable[[NDArray[np.bool_], float], NDArray[np.float32]]:
+    """The factors as a part of the users would have given them, in the same basis.
+
+        P = C_part V unit,  unit_d = |P0_d| / lambda_d
+
+    with V the eigenvectors of all users: one power iteration, which for all users gives P0 itself.
+
+    Returns: a function of kept_U (bool) and the share of users kept (``shrink`` is scaled by it), (N, D).
+    """
+    ones = np.ones(len(item_row), np.float32)
+    x_UN = sp.csr_matrix((ones, (user_row, item_row)), shape=shape).sign()
+    norm_D = np.linalg.norm(factors, axis=0)
+    v_ND = factors / np.maximum(norm_D, 1e-9)
+    lambda_D = (v_ND * (shrunk_cosine(x_UN, shrink) @ v_ND)).sum(axis=0)
+    unit_D = norm_D / np.maximum(lambda_D, 1e-6)
+
+    def of(kept_U: NDArray[np.bool_], share: float) -> NDArray[np.float32]:
+        return np.asarray((shrunk_cosine(x_UN[kept_U], shrink * share) @ v_ND) * unit_D, np.float32)
+
+    return of
 
 
 def shrunk_cosine(x_UN: sp.csr_matrix, shrink: float) -> sp.csr_matrix:

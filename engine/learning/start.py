@@ -7,6 +7,7 @@ Shapes: U training users, N catalogue, D embedding, R signals, E events.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from engine.data.histories import Histories
+from engine.learning.folds import FOLDS, SHARE_LEFT, without
+from engine.learning.items import Parts
 from engine.learning.objectives import Click, Objective, Ranking, Rating
-from engine.learning.spectral import item_factors
+from engine.learning.spectral import factors_of, item_factors
 
 UNWANTED_TARGET = 0.2
 """Of an event that is not wanted, in a ranking: it still says that the item was met."""
@@ -25,6 +28,8 @@ MEAN_SHRINK = 5.0
 """Ratings of the global mean that each item's mean is averaged with."""
 USER_SHRINK = 5.0
 """The same for a user's deviation from the items' means."""
+CROSS_FITTED = 200_000
+"""Items up to which every fold has embeddings of its own: five times their memory."""
 MET_SHARE, MET_LENGTH = 0.375, 0.5
 """Of a rating model's dimensions, those that say who met an item; and their length beside the others."""
 
@@ -38,6 +43,7 @@ class Start:
     target_R: NDArray[np.float32]
     scale: float
     objective: Objective
+    parts: Parts | None = None  # without each fold; None: training users see what all users say
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,30 @@ class Known:
     n_items: int
     relevant: NDArray[np.bool_]  # (R,)
     value: NDArray[np.float64]  # (R,) the number each signal stands for, or NaN
-    popularity: NDArray[np.float64]  # (N,) expected number of wanted events after the support
+    count: Callable[
+        [Histories], NDArray[np.float64]
+    ]  # (N,) expected number of wanted events after the support
 
 
 def ranking_start(known: Known, dim: int, shrink: float) -> Start:
     """Base measure: log-popularity. Wanted events have target 1."""
     target = np.where(known.relevant, 1.0, UNWANTED_TARGET)
-    base = np.log(known.popularity + 0.5)
-    return Start(_cooccurrence(known, dim, shrink), _f32(base), _f32(target), SCALE, Ranking())
+
+    def base(histories: Histories, share: float) -> NDArray[np.float32]:
+        return _f32(np.log(known.count(histories) / share + 0.5))
+
+    return _of_events(known, dim, shrink, base, _f32(target), Ranking())
 
 
 def click_start(known: Known, dim: int, shrink: float) -> Start:
     """Base measure: log-odds that a user will want the item. Events are 1 or 0 as they are wanted."""
-    share = np.minimum((known.popularity + 0.5) / (known.histories.n_users + 1), 0.99)
-    base = np.log(share / (1 - share))
-    return Start(_cooccurrence(known, dim, shrink), _f32(base), _f32(known.relevant), SCALE, Click())
+
+    def base(histories: Histories, share: float) -> NDArray[np.float32]:
+        wanted = (known.count(histories) / share + 0.5) / (known.histories.n_users + 1)
+        wanted = np.minimum(wanted, 0.99)
+        return _f32(np.log(wanted / (1 - wanted)))
+
+    return _of_events(known, dim, shrink, base, _f32(known.relevant), Click())
 
 
 def rating_start(known: Known, dim: int, shrink: float) -> Start:
@@ -93,9 +108,35 @@ def rating_start(known: Known, dim: int, shrink: float) -> Start:
 STARTS = {"ranking": ranking_start, "click": click_start, "rating": rating_start}
 
 
-def _cooccurrence(known: Known, dim: int, shrink: float) -> NDArray[np.float32]:
+def _of_events(
+    known: Known,
+    dim: int,
+    shrink: float,
+    base: Callable[[Histories, float], NDArray[np.float32]],
+    target_R: NDArray[np.float32],
+    objective: Objective,
+) -> Start:
+    """Embeddings from co-occurrence; they and the base measure also without each fold of users.
+
+    Args:
+        base: (N,) of some users' histories, who are a share of all.
+    """
     histories, shape = known.histories, (known.histories.n_users, known.n_items)
-    return item_factors(histories.user_row, histories.item_row, shape, dim, shrink)
+    pairs = (histories.user_row, histories.item_row, shape)
+    factors = item_factors(*pairs, dim, shrink)
+    parts = None
+    if known.n_items <= CROSS_FITTED:
+        of = factors_of(*pairs, factors, shrink)
+        rest = [without(fold, histories.n_users) for fold in range(FOLDS)]
+        others = [histories.take(users) for users in rest]
+        met = [np.bincount(h.item_row, minlength=known.n_items) > 0 for h in others]
+        stacked = (
+            np.stack([of(np.isin(np.arange(histories.n_users), users), SHARE_LEFT) for users in rest]),
+            np.stack([base(h, SHARE_LEFT) for h in others]),
+            np.stack(met),
+        )
+        parts = Parts(*map(torch.from_numpy, stacked))
+    return Start(factors, base(histories, 1.0), target_R, SCALE, objective, parts)
 
 
 def _shrunk_mean(

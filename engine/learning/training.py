@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
 from engine.errors import TrainingError
+from engine.learning.folds import FOLDS, steps_of
 from engine.learning.meta import MetaModel, Rule
 from engine.learning.noise import Dropout, draw_noise, rows_of
 
@@ -32,9 +33,14 @@ TABLES = (
     "items.encoder_FD",
     "items.base_residual_N",
     "items.cold_base_F",
+    "items.log_gain_D",
     "prior.from_features_FD",
+    "prior.log_precision_D",
+    "log_scale_D",
 )
-"""Parameters with an entry for each item or feature: slow, and decayed towards their start."""
+"""Parameters with an entry for each item, feature or dimension: slow, and decayed towards their start."""
+SCALARS = ("items.power", "prior.level", "prior.log_unseen", "log_scale")
+"""Single numbers that all of the model hangs on: fast, and not decayed."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,17 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Rates:
+    """Step sizes and decays of the outer loop's three groups of parameters."""
+
+    scalar: float
+    outer: float
+    decay: float
+    table: float
+    table_decay: float
+
+
+@dataclass(frozen=True)
 class PassReport:
     """What one pass over the users gave."""
 
@@ -61,19 +78,16 @@ class PassReport:
     seconds: float
 
 
-def optimiser_for(
-    model: MetaModel, outer_lr: float, weight_decay: float, table_lr: float, table_decay: float
-) -> torch.optim.AdamW:
-    """AdamW with two groups: few shared parameters learn fast, tables slowly and strongly decayed."""
+def optimiser_for(model: MetaModel, rates: Rates) -> torch.optim.AdamW:
+    """AdamW with three groups: single numbers, what is learned by signal, age or shots, and tables."""
     named = dict(model.named_parameters())
-    shared = [p for name, p in named.items() if name not in TABLES]
-    return torch.optim.AdamW(
-        [
-            {"params": shared, "lr": outer_lr, "weight_decay": weight_decay},
-            {"params": [named[name] for name in TABLES], "lr": table_lr, "weight_decay": table_decay},
-        ],
-        fused=True,  # one pass over each table instead of ten
-    )
+    rest = [p for name, p in named.items() if name not in (*TABLES, *SCALARS)]
+    groups = [
+        {"params": [named[name] for name in SCALARS], "lr": rates.scalar, "weight_decay": 0.0},
+        {"params": rest, "lr": rates.outer, "weight_decay": rates.decay},
+        {"params": [named[name] for name in TABLES], "lr": rates.table, "weight_decay": rates.table_decay},
+    ]
+    return torch.optim.AdamW(groups, fused=True)
 
 
 class Training:
@@ -158,15 +172,16 @@ class Training:
 
     def _one_pass(self) -> float:
         seed, size = self.schedule.seed, self.schedule.users_per_step
-        users = np.random.default_rng([seed, self.passes_done]).permutation(self.histories.n_users)
+        rng = np.random.default_rng([seed, self.passes_done])
+        steps = steps_of(rng.permutation(self.histories.n_users), size, rng)
         loss = pairs = 0.0
-        for step, first in enumerate(range(0, len(users), size)):
-            step_loss, step_pairs = self._outer_step(users[first : first + size], step)
+        for step, users in enumerate(steps):
+            step_loss, step_pairs = self._outer_step(users, step)
             loss, pairs = loss + step_loss, pairs + step_pairs
         return loss / max(pairs, 1.0)
 
     def _outer_step(self, users: NDArray[np.int64], step: int) -> tuple[float, float]:
-        """One update of the prior from the episodes of ``users``; returns their loss and pairs."""
+        """One update of the prior from episodes of users of one fold; returns their loss and pairs."""
         mine = slice(_rank(), None, _world())
         seed = (self.schedule.seed, self.passes_done)
         episodes = draw_episodes(self.histories, users[mine], self.user_x, self.rules, seed)
@@ -174,7 +189,8 @@ class Training:
         noise = draw_noise(self.schedule.dropout, (*seed, step), len(users), self.user_x.shape[1], n, dim)
         noise = rows_of(noise, mine).to(self.device)
         rule, alpha = self.schedule.rule, self.schedule.population_weight
-        loss = self.outer_loss(episodes.to(self.device), noise, rule, alpha)
+        fold = int(users[0]) % FOLDS
+        loss = self.outer_loss(episodes.to(self.device), fold, noise, rule, alpha)
         total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
         if not math.isfinite(total):
             raise _diverged(f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}")

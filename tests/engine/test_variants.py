@@ -13,6 +13,7 @@ from jobs.pretrain import pretrain
 from tests.small import SMALL
 
 GRADIENT = ("inner.method=gradient", "inner.inner_lr=0.03", "inner.prior_precision=2")
+RATING = ("objective=rating", "outer.table_lr=0.001", "outer.table_decay=1000")
 VARIANTS = {
     "ANIL": GRADIENT,
     "FOMAML": (*GRADIENT, "inner.scope=decision", "inner.hidden=8", "inner.derivative=first"),
@@ -21,8 +22,8 @@ VARIANTS = {
     "Reptile": (*GRADIENT, "outer.rule=reptile", "outer.outer_lr=0.01"),
     "click": ("objective=click",),
     "click by descent": (*GRADIENT, "objective=click"),
-    "rating": ("objective=rating", "outer.table_lr=0.001"),
-    "rating by descent": (*GRADIENT, "objective=rating", "outer.table_lr=0.001"),
+    "rating": RATING,
+    "rating by descent": (*GRADIENT, *RATING),
 }
 LIKED = [{"item_id": f"i{item}", "value": 5} for item in (0, 10, 24)]
 

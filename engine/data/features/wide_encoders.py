@@ -22,7 +22,9 @@ from sklearn.utils.extmath import randomized_svd
 
 from engine.data.tables.cells import as_tags, as_text
 
-WIDE = 64  # a column of more terms is wide, and becomes as many numbers
+WIDE = 512  # a column of more common terms is wide: one column for each would be too many
+COMMON = 5  # rows that a common term stands in
+WIDTH = 64  # numbers that a wide column becomes
 MAX_TERMS = 20_000
 MIN_ROWS = 2  # a term of one row links it to no other
 STORED = "<f2"  # half precision: three digits, and half the bytes
@@ -101,7 +103,7 @@ class WideTextEncoder(_Wide):
 
 
 def fit_factors(documents: Iterable[list[str]]) -> tuple[tuple[str, ...], str] | None:
-    """Terms and their factors, or None where no more than ``WIDE`` terms occur in ``MIN_ROWS`` rows.
+    """Terms and their factors, or None where no more than ``WIDE`` terms occur in ``COMMON`` rows.
 
     The signs are such that the largest entry of each column of V is positive: the same data give the
     same factors.
@@ -112,9 +114,9 @@ def fit_factors(documents: Iterable[list[str]]) -> tuple[tuple[str, ...], str] |
         tfidf = vectorizer.fit_transform(told)
     except ValueError:  # fewer than MIN_ROWS rows, or no term in that many of them
         return None
-    if tfidf.shape[1] <= WIDE:
+    if (tfidf.getnnz(axis=0) >= COMMON).sum() <= WIDE:
         return None
-    _, s_W, v_WT = randomized_svd(tfidf, min(WIDE, tfidf.shape[0]), n_iter=7, random_state=0)
+    _, s_W, v_WT = randomized_svd(tfidf, min(WIDTH, tfidf.shape[0]), n_iter=7, random_state=0)
     v_WT = v_WT[s_W > 1e-6 * s_W[0]]
     largest_W = np.take_along_axis(v_WT, np.abs(v_WT).argmax(axis=1)[:, None], axis=1)
     factors_TW = (v_WT * np.sign(largest_W)).T * vectorizer.idf_[:, None]

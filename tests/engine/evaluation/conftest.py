@@ -39,8 +39,7 @@ def make_episodes() -> Callable[..., Episodes]:
         padded = pad_support(items, [np.ones_like(row) for row in items])
         pairs = [_flat(query), _flat(barred)]
         met = (*pairs[0], np.ones_like(pairs[0][0]))
-        users = (np.zeros((len(query), 0), np.float32), np.full(len(query), -1))
-        arrays = (*padded, *users, *pairs[0], *met, *pairs[1])
+        arrays = (*padded, np.zeros((len(query), 0), np.float32), *pairs[0], *met, *pairs[1])
         return Episodes(*map(torch.from_numpy, arrays))
 
     return make

@@ -74,7 +74,7 @@ def test_more_events_than_dimensions_are_solved_in_the_primal_with_equal_result(
 def test_cold_items_are_scored_by_their_features(model: MetaModel) -> None:
     view = model.view()
     items = model.items
-    placed = items.imputed_ND[-2:] * items.log_gain_D.exp() + items.x_NF[-2:] @ items.encoder_FD
+    placed = items.imputed_ND[-2:] * items.gain() + items.x_NF[-2:] @ items.encoder_FD
     torch.testing.assert_close(view.phi_ND[-2:], placed)
     base = items.imputed_base_N[-2:] + items.x_NF[-2:] @ items.cold_base_F
     torch.testing.assert_close(view.base_N[-2:], base)
@@ -94,7 +94,7 @@ def test_hidden_items_look_like_cold_ones(model: MetaModel) -> None:
     hidden = torch.arange(N) == 4
     view, full = model.view(hidden), model.view()
     items = model.items
-    placed = items.imputed_ND[4] * items.log_gain_D.exp() + items.x_NF[4] @ items.encoder_FD
+    placed = items.imputed_ND[4] * items.gain() + items.x_NF[4] @ items.encoder_FD
     torch.testing.assert_close(view.phi_ND[4], placed)
     torch.testing.assert_close(view.phi_ND[5], full.phi_ND[5])
 
@@ -150,8 +150,8 @@ def test_population_weight_adds_the_loss_of_the_unadapted_prior(model: MetaModel
     pairs = {"query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
     shown, unshown = (Episodes(**{**vars(e), **pairs}) for e in (support(3, 4), support()))
     quiet = draw_noise(Dropout(0, 0, 0), (0,), 1, F, N, D)
-    adapted, prior = model(shown, quiet, "maml", 0.0), model(unshown, quiet, "maml", 0.0)
-    torch.testing.assert_close(model(shown, quiet, "maml", 0.5), adapted + 0.5 * prior)
+    adapted, prior = model(shown, None, quiet, "maml", 0.0), model(unshown, None, quiet, "maml", 0.0)
+    torch.testing.assert_close(model(shown, None, quiet, "maml", 0.5), adapted + 0.5 * prior)
 
 
 def test_items_without_events_are_no_rivals_while_training(model: MetaModel) -> None:
@@ -159,9 +159,9 @@ def test_items_without_events_are_no_rivals_while_training(model: MetaModel) -> 
     pairs = {"query_user": torch.tensor([0]), "query_item": torch.tensor([2])}
     episodes = Episodes(**{**vars(support(3, 4)), **pairs})
     quiet = draw_noise(Dropout(0, 0, 0), (0,), 1, F, N, D)
-    before = model(episodes, quiet, "maml", 0.5)
+    before = model(episodes, None, quiet, "maml", 0.5)
     model.items.imputed_base_N[-2:] += 5.0
-    assert torch.equal(model(episodes, quiet, "maml", 0.5), before)
+    assert torch.equal(model(episodes, None, quiet, "maml", 0.5), before)
 
 
 def test_every_parameter_learns(model: MetaModel) -> None:
@@ -173,7 +173,7 @@ def test_every_parameter_learns(model: MetaModel) -> None:
     }
     episodes = Episodes(**{**vars(support(3, 4)), **known})
     noise = draw_noise(Dropout(0.0, 0.0, 0.3), (1,), 1, F, N, D)
-    model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), noise, "maml", 0.0).backward()
+    model(Episodes(**{**vars(episodes), "user_x": torch.ones(1, F)}), None, noise, "maml", 0.0).backward()
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
 

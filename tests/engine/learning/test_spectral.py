@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.learning.spectral import item_factors
+from engine.learning.spectral import LENGTH, factors_of, item_factors
 
 USERS = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 0])
 ITEMS = np.array([0, 1, 2, 0, 1, 3, 4, 3, 4, 5, 0, 4, 0])  # the last event repeats the first
@@ -29,10 +29,27 @@ def test_factors_span_the_top_of_the_cosine(shrink: float) -> None:
     np.testing.assert_allclose(gram / gram.max(), best / best.max(), atol=1e-5)
 
 
-def test_mean_row_norm_is_one_and_unmet_items_are_zero() -> None:
+def test_the_item_of_an_event_has_unit_length_and_unmet_items_have_none() -> None:
     factors = item_factors(USERS, ITEMS, SHAPE, 3, 1.0)
-    assert np.linalg.norm(factors, axis=1).mean() == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(factors, axis=1)[ITEMS].mean() == pytest.approx(LENGTH, abs=1e-5)
     assert not factors[6].any()
+
+
+def test_factors_of_all_users_are_the_factors() -> None:
+    factors = item_factors(USERS, ITEMS, SHAPE, 3, 1.0)
+    of = factors_of(USERS, ITEMS, SHAPE, factors, 1.0)
+    np.testing.assert_allclose(of(np.ones(SHAPE[0], bool), 1.0), factors, atol=1e-5)
+
+
+def test_factors_of_some_users_do_not_depend_on_the_others() -> None:
+    """Up to the basis: inner products of the projection onto the same eigenvectors."""
+    factors = item_factors(USERS, ITEMS, SHAPE, 3, 1.0)
+    kept = np.arange(SHAPE[0]) % 2 == 0
+    mine = kept[USERS]
+    own = factors_of(USERS[mine], ITEMS[mine], SHAPE, factors, 0.5)(np.ones(SHAPE[0], bool), 1.0)
+    some = factors_of(USERS, ITEMS, SHAPE, factors, 1.0)(kept, 0.5)
+    length = np.linalg.norm(some, axis=0) / np.linalg.norm(own, axis=0)
+    np.testing.assert_allclose(some, own * length, atol=1e-4)
 
 
 def test_signs_are_settled() -> None:

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from engine.data.features import wide_encoders
 from engine.data.features.encoders import encoder_from_json, encoder_to_json, fit_encoder
 from engine.data.features.term_encoders import TagsEncoder, TextEncoder
-from engine.data.features.wide_encoders import WIDE, WideTagsEncoder, WideTextEncoder
+from engine.data.features.wide_encoders import WideTagsEncoder, WideTextEncoder
 
 CIRCLES, MEMBERS = 10, 20
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small() -> Iterator[None]:
+    """Columns are wide from 65 common terms on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wide_encoders, "WIDE", 64)
+        yield
 
 
 def circle_rows(n: int, seed: int = 0) -> list[list[str]]:
@@ -29,9 +39,9 @@ def tags() -> WideTagsEncoder:
 
 
 def test_only_columns_of_many_terms_are_wide():
-    few = [[f"t{i % WIDE}", "all"] for i in range(5 * WIDE)]  # WIDE + 1 terms in more than one row
+    few = [[f"t{i % 64}", "all"] for i in range(5 * 64)]  # 65 terms in five rows
     assert isinstance(fit_encoder("tags", few, ""), WideTagsEncoder)
-    assert isinstance(fit_encoder("tags", [row[:1] for row in few], ""), TagsEncoder)  # WIDE of them
+    assert isinstance(fit_encoder("tags", [row[:1] for row in few], ""), TagsEncoder)  # 64 of them
     assert isinstance(fit_encoder("text", [f"word{i} and" for i in range(500)], ""), TextEncoder)  # each once
     assert isinstance(fit_encoder("text", [f"word{i % 100}" for i in range(500)], ""), WideTextEncoder)
 
