@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from engine.learning.likeness import likeness_factors
+
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 """As many items must share a feature before it is half believed; the data choose among them."""
 
@@ -29,7 +31,8 @@ class ItemRepresentation(nn.Module):
     P0 (the spectral start) and b0 (log-popularity) are fixed; g, Delta, E and the residual are learned.
     A cold item has no P0, Delta or b of its own: what the warm items' features say of P0 and b0 (a ridge
     regression) takes their place, and the learned ``x beta`` that of the residual. ``hidden`` items are
-    shown like cold ones (item dropout), so that features learn to stand in for the rest.
+    shown like cold ones (item dropout), so that features learn to stand in for the rest. P0 may hold
+    columns of the features' own likeness; in those, cold items stand where they would if they were warm.
     """
 
     spectral_ND: Tensor
@@ -72,9 +75,16 @@ class ItemRepresentation(nn.Module):
         self.cold_base_F = nn.Parameter(torch.zeros(n_features))
 
     @classmethod
-    def start(cls, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor) -> ItemRepresentation:
-        """Where training starts: what stands for P0 and b0 is predicted from the warm items' features."""
-        imputed_ND = predicted(x_NF, spectral_ND, warm_N)
+    def start(
+        cls, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor, likeness_dim: int = 0
+    ) -> ItemRepresentation:
+        """Where training starts: what stands for P0 and b0 is predicted from the warm items' features.
+
+        ``likeness_dim`` columns of the features' likeness are joined to P0, for cold items as for warm ones.
+        """
+        alike_ND = likeness_factors(x_NF, likeness_dim)
+        imputed_ND = torch.cat([predicted(x_NF, spectral_ND, warm_N), alike_ND], dim=1)
+        spectral_ND = torch.cat([spectral_ND, alike_ND], dim=1)
         imputed_base_N = predicted(x_NF, base_N[:, None], warm_N)[:, 0]
         return cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
 

@@ -200,15 +200,17 @@ def build_model(experiment: Experiment) -> MetaModel:
         experiment.order,
         max(experiment.shots),
     )
+    items = ItemRepresentation.start(
+        torch.from_numpy(spectral),
+        torch.from_numpy(np.log(popularity + 0.5).astype(np.float32)),
+        torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
+        torch.from_numpy(experiment.item_x),
+        config.items.likeness_dim,
+    )
     return MetaModel(
-        ItemRepresentation.start(
-            torch.from_numpy(spectral),
-            torch.from_numpy(np.log(popularity + 0.5).astype(np.float32)),
-            torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
-            torch.from_numpy(experiment.item_x),
-        ),
+        items,
         UserPrior(
-            config.items.dim,
+            items.spectral_ND.shape[1],
             experiment.user_x.shape[1],
             config.inner.prior_precision,
             config.inner.unseen_weight,
