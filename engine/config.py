@@ -52,7 +52,9 @@ class ItemsConfig(Section):
     """How items are represented."""
 
     dim: Count = 128
-    """Length of an embedding."""
+    """Length of an embedding, without the following."""
+    likeness_dim: Annotated[int, Field(ge=0)] = 0
+    """Dimensions in which items stand by their features alone, for catalogues where new items matter."""
     shrink: NotNegative = 50.0
     """Co-occurrences a pair needs before its cosine is believed."""
     dropout: Share = 0.05

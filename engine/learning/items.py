@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from engine.learning.likeness import likeness_factors
 from engine.learning.sparse_features import SparseFeatures
 
 PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -42,7 +43,8 @@ class ItemRepresentation(nn.Module):
     as counted without their fold.
     A cold item has no P0, Delta or b of its own: what the warm items' features say of P0 and b0 (a ridge
     regression) takes their place, and the learned ``x beta`` that of the residual. ``hidden`` items are
-    shown like cold ones (item dropout), so that features learn to stand in for the rest.
+    shown like cold ones (item dropout), so that features learn to stand in for the rest. P0 may hold
+    columns of the features' own likeness; in those, cold items stand where they would if they were warm.
     """
 
     spectral_ND: Tensor
@@ -95,9 +97,16 @@ class ItemRepresentation(nn.Module):
         self.cold_base_F = nn.Parameter(torch.zeros(n_features))
 
     @classmethod
-    def start(cls, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor) -> ItemRepresentation:
-        """Where training starts: what stands for P0 and b0 is predicted from the warm items' features."""
-        imputed_ND = predicted(x_NF, spectral_ND, warm_N)
+    def start(
+        cls, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor, likeness_dim: int = 0
+    ) -> ItemRepresentation:
+        """Where training starts: what stands for P0 and b0 is predicted from the warm items' features.
+
+        ``likeness_dim`` columns of the features' likeness are joined to P0, for cold items as for warm ones.
+        """
+        alike_ND = likeness_factors(x_NF, likeness_dim)
+        imputed_ND = torch.cat([predicted(x_NF, spectral_ND, warm_N), alike_ND], dim=1)
+        spectral_ND = torch.cat([spectral_ND, alike_ND], dim=1)
         imputed_base_N = predicted(x_NF, base_N[:, None], warm_N)[:, 0]
         return cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
 
@@ -117,7 +126,10 @@ class ItemRepresentation(nn.Module):
         return (self.log_gain_D + self.power * self.log_length_D).exp()
 
     def cross_fit(self, parts: Parts) -> None:
-        """From now on show training users what counting says without their fold."""
+        """From now on show training users what counting says without their fold; likeness stays."""
+        alike_ND = self.spectral_ND[:, parts.spectral_FND.shape[2] :]
+        alike_FND = alike_ND.expand(len(parts.spectral_FND), -1, -1)
+        parts = parts._replace(spectral_FND=torch.cat([parts.spectral_FND, alike_FND], dim=2))
         for name, part in parts._asdict().items():
             self.register_buffer(name, part, persistent=False)
 

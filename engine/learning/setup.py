@@ -192,7 +192,7 @@ def _check_validation(experiment: Experiment) -> None:
 def build_model(experiment: Experiment) -> MetaModel:
     """The model as it starts: what counting says of items, events and beginnings."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
-    n_items, dim = len(experiment.item_x), config.items.dim
+    n_items = len(experiment.item_x)
     value = experiment.dataset.signals.value
     count = partial(
         query_counts,
@@ -202,38 +202,34 @@ def build_model(experiment: Experiment) -> MetaModel:
         order=experiment.order,
         shots_max=max(experiment.shots),
     )
-    popularity = count(histories)
     known = Known(histories, n_items, experiment.relevant, value, count)
-    start = STARTS[config.objective](known, dim, config.items.shrink)
-    ridge = None
-    if config.objective != "rating":
-        ridge = fit_episodic_ridge(
-            torch.from_numpy(start.spectral_ND),
-            experiment.relevant,
-            histories,
-            experiment.user_x[experiment.split.train],
-            experiment.rules,
-            popularity,
-            config.seed,
-        )
+    start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
     items = ItemRepresentation.start(
         torch.from_numpy(start.spectral_ND),
         torch.from_numpy(start.base_N),
         torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
         torch.from_numpy(experiment.item_x),
+        config.items.likeness_dim,
     )
     if start.parts is not None:
         items.cross_fit(start.parts)
+    ridge, user_x = None, experiment.user_x[experiment.split.train]
+    if config.objective != "rating":
+        wanted, rules = experiment.relevant, experiment.rules
+        ridge = fit_episodic_ridge(
+            items.spectral_ND, wanted, histories, user_x, rules, count(histories), config.seed
+        )
+    dim = items.spectral_ND.shape[1]
     model = MetaModel(
         items,
-        UserPrior(dim, experiment.user_x.shape[1], config.inner.prior_precision, config.inner.unseen_weight),
+        UserPrior(dim, user_x.shape[1], config.inner.prior_precision, config.inner.unseen_weight),
         Evidence(torch.from_numpy(start.target_R), config.inner.event_precision),
         inner_loop(config.inner, start.objective.likelihood, dim, config.seed),
         start.objective,
         start.scale,
         ridge,
     )
-    model.prior.x_mean_F.copy_(torch.from_numpy(experiment.user_x[experiment.split.train].mean(axis=0)))
+    model.prior.x_mean_F.copy_(torch.from_numpy(user_x.mean(axis=0)))
     return model
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from engine.learning import items
-from engine.learning.items import predicted
+from engine.learning.items import ItemRepresentation, predicted
+from engine.learning.likeness import likeness_factors
 
 
 @pytest.fixture
@@ -45,3 +46,24 @@ def test_without_features_every_new_item_is_average(world) -> None:
 def test_nobody_known_says_nothing(world) -> None:
     x_NF, y_NC, _ = world
     assert not predicted(x_NF, y_NC, torch.zeros(30, dtype=torch.bool)).any()
+
+
+def test_likeness_is_the_cosine_of_the_features_rare_ones_counting_more() -> None:
+    torch.manual_seed(0)
+    x_NF = (torch.rand(20, 5) < 0.4).float()
+    rare_NF = x_NF / x_NF.square().mean(dim=0).sqrt()
+    cosine_NN = torch.nn.functional.normalize(rare_NF) @ torch.nn.functional.normalize(rare_NF).T
+    places_ND = likeness_factors(x_NF, 64)
+    torch.testing.assert_close(places_ND @ places_ND.T, cosine_NN)
+    torch.testing.assert_close(likeness_factors(x_NF, 2), places_ND[:, :2])  # the most telling come first
+    assert places_ND.square().sum(dim=0).diff().max() < 1e-5
+
+
+def test_features_place_a_cold_item_where_they_place_a_warm_one() -> None:
+    x_NF = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 0]])
+    warm_N = torch.tensor([True, False, True, True])
+    start = ItemRepresentation.start(torch.randn(4, 3), torch.zeros(4), warm_N, x_NF, likeness_dim=8)
+    phi_ND = start().phi_ND
+    assert phi_ND.shape == (4, 5)
+    torch.testing.assert_close(phi_ND[1, 3:], phi_ND[0, 3:])
+    assert phi_ND[3, 3:].tolist() == [0, 0]
