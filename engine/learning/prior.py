@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 
 class UserPrior(nn.Module):
-    """``w0 = G (x_u - x_mean)`` and ``A0 = diag(exp(l + level)) + omega / N phi^T phi``.
+    """``w0 = G x_u`` and ``A0 = diag(exp(l + level)) + omega / N phi^T phi``.
 
     The first term of A0 keeps a user near w0. The second says that most of what is unseen is
     unwanted: it is the weight that implicit ALS gives to unobserved items (Hu, Koren & Volinsky
-    2008, eq. 3), here learned. There is no mean besides: what all users want is the base measure.
+    2008, eq. 3), here learned. There is no mean besides: what all users want is the base measure. ``x_mean``
+    are the features of a user of whom nothing is told.
     """
 
     x_mean_F: Tensor
@@ -32,8 +33,8 @@ class UserPrior(nn.Module):
         self.log_unseen = nn.Parameter(torch.tensor(math.log(unseen)))
 
     def mean(self, user_x_BF: Tensor) -> Tensor:
-        """w0, (B, D); 0 for a user with the features of the average one."""
-        return (user_x_BF - self.x_mean_F) @ self.from_features_FD
+        """w0, (B, D)."""
+        return user_x_BF @ self.from_features_FD
 
     def precision(self, phi_ND: Tensor) -> Tensor:
         """A0, (D, D)."""
