@@ -95,7 +95,7 @@ class OuterConfig(Section):
 
     rule: Literal["maml", "reptile"] = "maml"
     """Learn from what users did next (maml), or, with gradient, only from where they ended (reptile)."""
-    scalar_lr: Positive = 0.02
+    scalar_lr: Positive = 0.01
     """Step size of single numbers that all hangs on: scale, precision of the prior, bend of the spectrum."""
     outer_lr: Positive = 3e-3
     """Step size of what is learned by signal, age or shots: targets, precisions, weights."""
