@@ -161,6 +161,10 @@ class Config(Section):
     def _reptile_descends(self) -> Self:
         if self.outer.rule == "reptile" and self.inner.method != "gradient":
             raise ValueError("outer.rule = reptile needs inner.method = gradient")
+        if self.outer.rule == "reptile" and self.outer.population_weight:
+            raise ValueError(
+                "outer.population_weight weighs a query loss, which outer.rule = reptile has not"
+            )
         return self
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ def resume(training: Training, experiment: Experiment, folder: Path) -> None:
     """Go on from the state in ``folder``, where there is one.
 
     Raises:
-        TrainingError: the file is broken.
+        TrainingError: the file is broken, or of another version of the program.
         ConfigError: it is of another data set or configuration, or has gone further than is asked for.
     """
     path = folder / STATE
@@ -49,7 +49,14 @@ def resume(training: Training, experiment: Experiment, folder: Path) -> None:
             where=str(path),
             fix="Give another --run.",
         )
-    training.load_state_dict(state)
+    try:
+        training.load_state_dict(state)
+    except (KeyError, RuntimeError, ValueError) as error:  # other parameters, or of other shapes
+        raise TrainingError(
+            "the checkpoint was written by another version of firstclick",
+            where=str(path),
+            fix="Give another --run to start anew.",
+        ) from error
 
 
 def identity(experiment: Experiment) -> dict[str, str]:

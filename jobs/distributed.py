@@ -19,14 +19,13 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, Sc
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from engine.config import Config, to_dict
 from engine.data.dataset import Dataset
 from engine.errors import FirstclickError, TrainingError
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, build_model, build_training, set_up
-from engine.learning.training import PassReport, Training
+from engine.learning.training import PassReport, Training, averaged
 from jobs.checkpoints import resume, save
 from jobs.cluster import attach
 from jobs.publish import publish
@@ -109,10 +108,7 @@ def _train(args: dict[str, Any]) -> None:
 
 
 def _averaged(model: MetaModel) -> nn.Module:
-    """Gradients are averaged over workers. Buffers never change: they are sent once, at the start."""
-    if ray.train.get_context().get_world_size() == 1:
-        return model
-    return DistributedDataParallel(model, forward_sync_buffers=False)
+    return model if ray.train.get_context().get_world_size() == 1 else averaged(model)
 
 
 def _checkpoint(training: Training, experiment: Experiment, report: PassReport, rank: int) -> None:

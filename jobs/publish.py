@@ -18,7 +18,7 @@ from engine.config import flat, to_dict
 from engine.errors import DataError
 from engine.evaluation.baselines.knowledge import learn
 from engine.evaluation.baselines.tuning import late_popularity, popularity
-from engine.evaluation.report import markdown_table
+from engine.evaluation.report import markdown_table, spelled
 from engine.evaluation.results import Report
 from engine.evaluation.validation import HEADLINES, MEASURES
 from engine.learning.meta import MetaModel
@@ -79,13 +79,13 @@ def card(manifest: Mapping[str, Any], report: Report | None) -> str:
     """The model card: what it was trained on, how good it is, how it was made."""
     counts, users = manifest["dataset"]["counts"], manifest["users"]
     config = "\n".join(f"| {key} | {value} |" for key, value in flat(manifest["config"]).items())
-    objective = manifest["config"]["objective"]
+    headline = HEADLINES[manifest["config"]["objective"]]
     quality = (
         "There are no test users to judge by."
         if report is None
-        else f"{MEASURES[objective]} of {report.n_users} users that training never saw, by the number of "
+        else f"{spelled(headline)} of {report.n_users} users that training never saw, by the number of "
         f"their events that the model was shown. `firstclick evaluate` compares with more.\n\n"
-        f"{markdown_table([report], HEADLINES[objective], lead_name='over the best other')}"
+        f"{markdown_table([report], headline, lead_name='over the best other')}"
     )
     return f"""# Model card
 

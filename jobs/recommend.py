@@ -69,11 +69,16 @@ def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
     table.add_column("item")
     table.add_column("title")
     table.add_column("score", justify="right")
+    predicted = any(item.prediction is not None for item in slate)
+    if predicted:
+        table.add_column("prediction", justify="right")
     explained = any(item.because for item in slate)
     if explained:
         table.add_column("because of (effect on the score, rank otherwise)")
     for rank, item in enumerate(slate, start=1):
         row = [str(rank), escape(item.item_id), escape(titles[item.item_id]), f"{item.score:.3f}"]
+        if predicted:
+            row.append("" if item.prediction is None else f"{item.prediction:.3g}")
         if explained:
             row.append(reasons([(titles[b.item_id], b.score_change, b.rank_without) for b in item.because]))
         table.add_row(*row)

@@ -109,6 +109,12 @@ def figure(value: float) -> str:
     return ("-" if value < 0 and float(text) else "") + text.removeprefix("0")
 
 
+def spelled(metric: str) -> str:
+    """A metric's name for people."""
+    name, at, k = metric.partition("@")
+    return {"ndcg": "nDCG", "auc": "AUC", "rmse": "RMSE", "mae": "MAE"}.get(name, name) + at + k
+
+
 def _signed(value: float) -> str:
     return ("+" if value >= 0.0005 else "") + figure(value)
 
@@ -139,8 +145,11 @@ def _best(means: Sequence[float], metric: str) -> float:
 def _title(reports: Sequence[Report], metric: str) -> str:
     order = reports[0].context.get("order")
     scenario = reports[0].context.get("scenario", "")
-    name = metric.replace("ndcg", "nDCG").replace("auc", "AUC")
-    return f"{scenario} {name}".lstrip() + " by number of events seen" + (f", {order} order" if order else "")
+    return (
+        f"{scenario} {spelled(metric)}".lstrip()
+        + " by number of events seen"
+        + (f", {order} order" if order else "")
+    )
 
 
 def _caption(reports: Sequence[Report]) -> str:

@@ -28,6 +28,7 @@ HEADLINES = {"ranking": "ndcg@10", "click": "ndcg@10", "rating": "rmse"}
 def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -> tuple[float, int]:
     """The measure averaged over the numbers of shots, as (sum over users, users).
 
+    The sum is minus infinity if a score is not finite: such a model must never be the best.
     Of several workers each judges every ``world``-th part of the users.
     """
     view = model.view()
@@ -41,6 +42,8 @@ def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -
 
 def _quality(model: MetaModel, view: View, episodes: Episodes, outcomes: Outcomes) -> m.PerUser:
     scores = model.predict(view, episodes.to(view.phi_ND.device))
+    if not scores.isfinite().all():
+        return np.full(len(episodes), -np.inf)
     predicted_BN = model.objective.prediction(scores).cpu().numpy()
     if isinstance(model.objective, Rating):
         return -m.rmse(predicted_BN, outcomes, model.objective.value_R.cpu().numpy())

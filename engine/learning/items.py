@@ -38,9 +38,9 @@ class Parts(NamedTuple):
 class ItemRepresentation(nn.Module):
     """``phi = diag(exp(g + p log s)) P0 + Delta + x E`` and ``b = b0 + residual``.
 
-    P0 (the spectral start, s the lengths of its columns) and b0 (log-popularity) are fixed; g, p, Delta, E
-    and the residual are learned: p bends the whole spectrum, g each dimension. Training users see P0 and b0
-    as counted without their fold.
+    P0 (the spectral start, s the lengths of its columns) and b0 (such as log-popularity) are fixed; g, p,
+    Delta, E and the residual are learned: p bends the whole spectrum, g each dimension. Training users see P0
+    and b0 as counted without their fold.
     A cold item has no P0, Delta or b of its own: what the warm items' features say of P0 and b0 (a ridge
     regression) takes their place, and the learned ``x beta`` that of the residual. ``hidden`` items are
     shown like cold ones (item dropout), so that features learn to stand in for the rest. P0 may hold
@@ -70,7 +70,7 @@ class ItemRepresentation(nn.Module):
         """
         Args:
             spectral_ND: P0.
-            base_N: b0, log-popularity.
+            base_N: b0, such as log-popularity.
             warm_N: bool, items with events in the training data.
             x_NF: item features; F may be 0.
             imputed_ND, imputed_base_N: what stands for P0 and b0 where an item is cold.

@@ -118,6 +118,7 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
     Raises:
         DataError: too few users, no event counts as wanted, numbers are asked for and there are none, or
             the published split does not fit the data.
+        ConfigError: nothing could be measured or learned with these options.
     """
     histories = dataset.histories
     split, cold_N = _split(dataset, config)
@@ -150,17 +151,29 @@ def set_up(dataset: Dataset, config: Config) -> Experiment:
         users.transform(dataset.users),
     )
     _check_objective(experiment)
+    _check_rule(experiment)
     _check_validation(experiment)
     return experiment
 
 
 def _check_objective(experiment: Experiment) -> None:
-    told = np.isfinite(experiment.dataset.signals.value)[experiment.dataset.histories.signal]
-    if experiment.config.objective == "rating" and not told.any():
+    told = np.isfinite(experiment.dataset.signals.value)
+    train = experiment.dataset.histories.take(experiment.split.train)
+    if experiment.config.objective == "rating" and not told[train.signal].any():
         raise DataError(
             "the objective is rating, but no event carries a number",
             where=f"signals {', '.join(experiment.dataset.signals.names)}",
             fix="Bring a rating or value column, or set objective to ranking or click.",
+        )
+
+
+def _check_rule(experiment: Experiment) -> None:
+    config, n_features = experiment.config, experiment.user_x.shape[1]
+    if config.outer.rule == "reptile" and config.inner.scope == "head" and not n_features:
+        raise ConfigError(
+            "nothing to learn: Reptile moves where users start, and without features all start at 0",
+            where="outer.rule = reptile, inner.scope = head",
+            fix="Set inner.scope to decision, or bring users' features.",
         )
 
 
@@ -184,9 +197,16 @@ def _check_validation(experiment: Experiment) -> None:
             fix="Add 0 to evaluation.shots.",
         )
     try:
-        experiment.held_out(experiment.split.validation)
+        held = experiment.held_out(experiment.split.validation)
     except DataError as error:
         raise DataError(f"validation users: {error.what}", where=error.where, fix=error.fix) from None
+    told = np.isfinite(experiment.dataset.signals.value)[held.outcomes.signal]
+    if experiment.config.objective == "rating" and not told.any():
+        raise DataError(
+            "validation users: the objective is rating, but none of their later events carries a number",
+            where=f"{len(held.users)} users",
+            fix="Raise outer.validation_share, or set objective to ranking or click.",
+        )
 
 
 def build_model(experiment: Experiment) -> MetaModel:

@@ -20,10 +20,12 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
 from engine.errors import TrainingError
+from engine.learning.descent import Descent
 from engine.learning.folds import FOLDS, steps_of
 from engine.learning.meta import MetaModel, Rule
 from engine.learning.noise import Dropout, draw_noise, rows_of
@@ -41,6 +43,10 @@ TABLES = (
 """Parameters with an entry for each item, feature or dimension: slow, and decayed towards their start."""
 SCALARS = ("items.power", "prior.level", "prior.log_unseen", "log_scale")
 """Single numbers that all of the model hangs on: fast, and not decayed."""
+MOST_LOSS = 1000.0
+"""A pass whose mean loss per query pair is above has diverged, finite or not: chance is below 20."""
+NAMED = 5
+"""Users named where the loss is not finite."""
 
 
 @dataclass(frozen=True)
@@ -128,14 +134,14 @@ class Training:
         """Pass over the users until quality no longer improves.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss or the quality is not finite, or the loss is beyond all reason.
         """
         while not self.done:
             started = time.perf_counter()
             try:
                 loss, quality = self._one_pass(), self._validate()
             except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # A0 is not positive definite
-                raise _diverged(f"pass {self.passes_done + 1}") from None
+                raise self._diverged("the prior's precision is not positive") from None
             self.passes_done += 1
             yield PassReport(
                 self.passes_done, loss, quality, self.best_quality, time.perf_counter() - started
@@ -178,7 +184,10 @@ class Training:
         for step, users in enumerate(steps):
             step_loss, step_pairs = self._outer_step(users, step)
             loss, pairs = loss + step_loss, pairs + step_pairs
-        return loss / max(pairs, 1.0)
+        loss /= max(pairs, 1.0)
+        if loss > MOST_LOSS:
+            raise self._diverged(f"the loss is {loss:.3g}")
+        return loss
 
     def _outer_step(self, users: NDArray[np.int64], step: int) -> tuple[float, float]:
         """One update of the prior from episodes of users of one fold; returns their loss and pairs."""
@@ -193,7 +202,9 @@ class Training:
         loss = self.outer_loss(episodes.to(self.device), fold, noise, rule, alpha)
         total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
         if not math.isfinite(total):
-            raise _diverged(f"pass {self.passes_done + 1}, step {step + 1}, training users {users.tolist()}")
+            more = ", ..." if len(users) > NAMED else ""
+            named = ", ".join(map(str, users[:NAMED].tolist())) + more
+            raise self._diverged("the loss is not finite", f", step {step + 1}, training users [{named}]")
         self.optimiser.zero_grad()
         (loss * (_world() / max(pairs, 1.0))).backward()
         self.optimiser.step()
@@ -201,6 +212,8 @@ class Training:
 
     def _validate(self) -> float:
         total, users = _over_workers(self.device, *self.quality(self.model))
+        if not math.isfinite(total):
+            raise self._diverged("scores of validation users are not finite")
         quality = total / max(users, 1.0)
         self.passes_since_best += 1
         if quality > self.best_quality:
@@ -208,13 +221,23 @@ class Training:
             self.best = copy.deepcopy(self.model.state_dict())
         return quality
 
+    def _diverged(self, what: str, where: str = "") -> TrainingError:
+        rate = "inner.inner_lr" if isinstance(self.model.inner, Descent) else "outer.outer_lr"
+        return TrainingError(
+            f"training diverged: {what}",
+            where=f"pass {self.passes_done + 1}{where}",
+            fix=f"Lower {rate}, or look at the users' events and features.",
+        )
 
-def _diverged(where: str) -> TrainingError:
-    return TrainingError(
-        "training diverged: the loss is not finite",
-        where=where,
-        fix="Lower outer.outer_lr, or look at these users' events and features.",
-    )
+
+def averaged(model: MetaModel) -> DistributedDataParallel:
+    """The outer loss with its gradient averaged over workers. Buffers never change: they are sent once.
+
+    Descent may leave parameters without a gradient: in the first order, with Reptile, or in a worker whose
+    share of a step is nobody. The others must not wait for these.
+    """
+    descends = isinstance(model.inner, Descent)
+    return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=descends)
 
 
 def _rank() -> int:
