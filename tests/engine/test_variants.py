@@ -10,6 +10,8 @@ import pytest
 from engine import Recommender
 from engine.config import load_config
 from jobs.pretrain import pretrain
+from serve_apps.schemas import RecommendRequest
+from serve_apps.served_model import ServedModel
 from tests.small import SMALL
 
 GRADIENT = ("inner.method=gradient", "inner.inner_lr=0.03", "inner.prior_precision=2")
@@ -68,3 +70,8 @@ def test_predictions_are_what_the_objective_says(rec: Recommender, variant: str)
         assert 1 <= low < high <= 5
     else:
         assert high is None
+
+
+def test_what_is_served_carries_the_prediction(rec: Recommender) -> None:
+    answer = ServedModel(rec).recommend(RecommendRequest(k=1))
+    assert answer.items[0].prediction == rec.recommend([], k=1).items[0].prediction

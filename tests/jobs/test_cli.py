@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -87,6 +88,19 @@ def test_reasons_that_raise_an_item_come_first() -> None:
     from jobs.recommend import reasons
 
     assert reasons([("A", -0.5, 2), ("B", 0.25, 7)]) == "B (+0.25, else #7)\ndespite A (-0.50, else #2)"
+
+
+@pytest.mark.parametrize("prediction", [None, 0.0412])
+def test_a_slate_shows_predictions_where_there_are_any(prediction: float | None) -> None:
+    from rich.console import Console
+
+    from engine.ranking.slate import Recommendation, Slate
+    from jobs.recommend import slate_table
+
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(slate_table(Slate((Recommendation("a", 1.5, (), prediction),), 0, ()), {"a": "A"}))
+    text = console.export_text()
+    assert ("prediction" in text) == ("0.0412" in text) == (prediction is not None)
 
 
 def test_prepare_hints_at_what_may_not_be_meant(firstclick: Run, tmp_path: Path) -> None:

@@ -70,6 +70,25 @@ def test_a_broken_checkpoint_is_named(checkerboard_data: Path, tmp_path: Path) -
         pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", "r")
 
 
+def test_a_checkpoint_of_another_version_is_named(checkerboard_data: Path, tmp_path: Path) -> None:
+    """The same options, but the model has other parameters by now."""
+    pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=1"), tmp_path / "runs", "r")
+    path = tmp_path / "runs" / "r" / "training.pt"
+    state = torch.load(path, weights_only=True)
+    del state["model"]["log_scale"]
+    torch.save(state, path)
+    with pytest.raises(TrainingError, match=r"another version of firstclick .*training\.pt"):
+        pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=2"), tmp_path / "runs", "r")
+
+
+def test_the_card_names_the_measure_that_its_table_shows(checkerboard_data: Path, tmp_path: Path) -> None:
+    few = config("objective=click", "outer.passes=1")
+    manifest = pretrain(checkerboard_data, tmp_path / "a", few, tmp_path / "runs")
+    card = (tmp_path / "a" / "card.md").read_text()
+    assert f"nDCG@10 of {manifest['users']['test']} users" in card
+    assert f"**{manifest['quality']['test']['firstclick']['5']:.3f}".replace("0.", ".") in card
+
+
 @pytest.mark.parametrize("change", ["seed=7", "items.dim=4", "evaluation.test_share=0.3"])
 def test_a_run_of_another_configuration_is_not_resumed(
     checkerboard_data: Path, tmp_path: Path, change: str

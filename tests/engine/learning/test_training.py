@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from torch.nn.parallel import DistributedDataParallel
 
 from engine.config import load_config
 from engine.data.dataset import Dataset
+from engine.data.episodes import draw_episodes
 from engine.errors import TrainingError
+from engine.learning.noise import draw_noise
 from engine.learning.setup import build_model, build_training, set_up
-from engine.learning.training import Training
+from engine.learning.training import Training, averaged
 from tests.small import SMALL
 
 FEW = (*SMALL, "outer.passes=3")
+GRADIENT = ("inner.method=gradient", "inner.scope=decision", "inner.hidden=4", "inner.prior_precision=2")
+WORKERS = {
+    "closed form": (),
+    "MAML, a user a step": (*GRADIENT, "outer.users_per_step=1", "outer.passes=1"),
+    "Reptile": (*GRADIENT, "outer.rule=reptile", "inner.prior_pull=0"),
+}
 
 
 def training(data: Path, *overrides: str, **options: Any) -> Training:
@@ -83,16 +92,42 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_users(checkerboard_da
         finish(run)
 
 
-def two_workers(rank: int, data: Path, folder: Path) -> None:
+def test_scores_that_are_not_finite_stop_it(checkerboard_data: Path) -> None:
+    run = training(checkerboard_data)
+    run.quality = lambda model: (-math.inf, 0)
+    with pytest.raises(TrainingError, match=r"scores of validation users are not finite \(pass 1\)"):
+        finish(run)
+
+
+@pytest.mark.parametrize("objective", ["ranking", "click", "rating"])
+def test_steps_that_are_far_too_long_are_named(checkerboard_data: Path, objective: str) -> None:
+    """Whether the loss leaves the numbers or stays among them."""
+    run = training(checkerboard_data, *GRADIENT, "inner.inner_lr=30", f"objective={objective}")
+    with pytest.raises(TrainingError, match=r"diverged.*Lower inner\.inner_lr"):
+        finish(run)
+
+
+@pytest.mark.parametrize("options", [(), ("objective=rating",), ("objective=click",), GRADIENT])
+def test_a_worker_whose_share_of_a_step_is_nobody_adds_nothing(
+    checkerboard_data: Path, options: tuple[str, ...]
+) -> None:
+    run = training(checkerboard_data, *options)
+    nobody = draw_episodes(run.histories, np.empty(0, np.int64), run.user_x, run.rules, (0, 0))
+    n, dim = run.model.items.spectral_ND.shape
+    noise = draw_noise(run.schedule.dropout, (0,), 0, run.user_x.shape[1], n, dim)
+    loss = run.model(nobody, 0, noise, "maml", 0.5)
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is None or not p.grad.any() for p in run.model.parameters())
+    if options != GRADIENT:  # or other workers would wait; descent's may be absent
+        assert all(p.grad is not None for p in run.model.parameters())
+
+
+def two_workers(rank: int, data: Path, folder: Path, overrides: tuple[str, ...]) -> None:
     """What each of two processes runs; rank 0 leaves its first gradient and its final state."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    run = training(
-        data,
-        wrap=lambda model: DistributedDataParallel(model, forward_sync_buffers=False),
-        rank=rank,
-        world=2,
-    )
+    run = training(data, *overrides, wrap=averaged, rank=rank, world=2)
     gradients = first_gradient(run)
     state = finish(run)
     if rank == 0:
@@ -114,14 +149,16 @@ def first_gradient(run: Training) -> dict[str, torch.Tensor]:
     return caught
 
 
-def test_two_workers_equal_one(checkerboard_data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", WORKERS.values(), ids=WORKERS)
+def test_two_workers_equal_one(checkerboard_data: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     """Gradients and result: differentiating around DistributedDataParallel would fail here."""
-    alone = training(checkerboard_data)
+    alone = training(checkerboard_data, *options)
     gradients = first_gradient(alone)
     state = finish(alone)
-    mp.start_processes(two_workers, (checkerboard_data, tmp_path), nprocs=2, start_method="spawn")
+    mp.start_processes(two_workers, (checkerboard_data, tmp_path, options), nprocs=2, start_method="spawn")
     result = torch.load(tmp_path / "result", weights_only=True)
-    assert len(gradients) == len(list(alone.model.parameters()))
+    if not options:
+        assert len(gradients) == len(list(alone.model.parameters()))
     assert_same(result["gradients"], gradients, rtol=1e-5, atol=1e-6)
     assert_same(result["state"], state, rtol=1e-3, atol=1e-4)
     assert result["quality"] == pytest.approx(alone.best_quality, abs=1e-4)

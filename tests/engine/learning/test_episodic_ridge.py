@@ -1,0 +1,137 @@
+"""The episodic ridge against scikit-learn's, without a fold's events, and in an artifact."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import Ridge
+
+from engine.artifact import load_artifact
+from engine.config import load_config
+from engine.data.dataset import Dataset
+from engine.data.episodes import EpisodeRules, draw_episodes
+from engine.data.histories import Histories
+from engine.learning import episodic_ridge
+from engine.learning.episodic_ridge import DRAWS, FIRST_DRAW, EpisodicRidge, fit_episodic_ridge, inputs
+from engine.learning.folds import FOLDS
+from engine.learning.setup import build_model, set_up
+from tests.histories import group_by_user
+from tests.small import SMALL
+
+U, N, D, F, SEED = 40, 12, 3, 2, 5
+WANTED = np.array([False, True])
+RULES = EpisodeRules(WANTED, shots_max=4)
+PENALTIES = [2000.0] * D + [500.0] * (D + 2) + [1500.0] * F + [1e-3]
+X = np.random.default_rng(1).standard_normal((U, F)).astype(np.float32)
+PLACES = torch.from_numpy(np.random.default_rng(2).standard_normal((N, D)).astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def histories() -> Histories:
+    rng = np.random.default_rng(0)
+    item = np.concatenate([rng.permutation(N)[:8] for _ in range(U)])
+    user = np.repeat(np.arange(U), 8)
+    return group_by_user(user, item, (rng.random(len(item)) < 0.8).astype(int), np.arange(len(item)) * 1.0, U)
+
+
+def fit(histories: Histories) -> EpisodicRidge:
+    return fit_episodic_ridge(PLACES, WANTED, histories, X, RULES, np.linspace(1, 30, N), SEED)
+
+
+def drawn(histories: Histories, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What is regressed on what: (rows, M) and (rows, N), the long way."""
+    z, y = [], []
+    for draw in range(DRAWS):
+        episodes = draw_episodes(histories, users, X, RULES, (SEED, FIRST_DRAW + draw))
+        z.append(inputs(PLACES, torch.tensor([0.0, 1.0]), episodes).numpy())
+        y.append(np.zeros((len(users), N)))
+        y[-1][episodes.query_user, episodes.query_item] = 1
+    return np.concatenate(z), np.concatenate(y)
+
+
+def test_inputs_by_hand(histories: Histories) -> None:
+    episodes = draw_episodes(histories, np.array([3]), X, replace(RULES, shots_max=7), (0, 0))
+    item, signal = episodes.support_item[0], episodes.support_signal[0].float()
+    assert 0 < signal.sum() < len(signal)  # some are wanted, some are not
+    place = PLACES[item]
+    by_hand = torch.cat(
+        [
+            place.sum(dim=0),
+            (signal[:, None] * place).sum(dim=0),
+            torch.tensor([len(item), signal.sum(), *X[3], 1.0]),
+        ]
+    )
+    torch.testing.assert_close(inputs(PLACES, torch.tensor([0.0, 1.0]), episodes)[0], by_hand)
+
+
+def test_weights_are_those_of_scikit_learn(histories: Histories) -> None:
+    """One penalty an input is a ridge of penalty 1 on inputs divided by their roots."""
+    ridge, root = fit(histories), np.sqrt(PENALTIES)
+    assert ridge.folds_FMC is not None
+    for fold in (None, *range(FOLDS)):
+        users = np.arange(U) if fold is None else np.flatnonzero(np.arange(U) % FOLDS != fold)
+        z, y = drawn(histories, users)
+        expected = Ridge(alpha=1.0, fit_intercept=False).fit(z / root, y).coef_ / root
+        weight_MC = ridge.weight_MC if fold is None else ridge.folds_FMC[fold]
+        np.testing.assert_allclose(weight_MC.numpy(), expected.T, rtol=1e-3, atol=1e-6)
+
+
+def test_a_fold_s_weights_know_nothing_of_its_users(histories: Histories) -> None:
+    mine = histories.user_row % FOLDS == 2
+    later = np.arange(histories.n_events) - np.repeat(histories.start[:-1], histories.lengths) >= 4
+    item = np.where(mine & later, (histories.item_row + 1) % N, histories.item_row)
+    before, after = fit(histories), fit(replace(histories, item_row=item))
+    assert before.folds_FMC is not None
+    assert after.folds_FMC is not None
+    torch.testing.assert_close(before.folds_FMC[2], after.folds_FMC[2], rtol=1e-3, atol=1e-6)
+    for fold in (0, 1, 3, 4):
+        assert (before.folds_FMC[fold] - after.folds_FMC[fold]).abs().max() > 1e-3
+    assert (before.weight_MC - after.weight_MC).abs().max() > 1e-3
+
+
+def test_the_shift_is_the_log_of_how_much_likelier_an_item_became(histories: Histories) -> None:
+    ridge = fit(histories)
+    episodes = draw_episodes(histories, np.arange(0, U, FOLDS), X, RULES, (SEED, 0))
+    z = inputs(PLACES, torch.tensor([0.0, 1.0]), episodes)
+    for fold, weight_MC in ((None, ridge.weight_MC), (0, ridge.folds_FMC[0])):  # type: ignore[index]
+        popularity = (torch.linspace(1, 30, N) + 0.5) / U
+        ratio = ((z @ weight_MC) / popularity).clamp(min=0.1)
+        shift = ridge(PLACES, episodes, torch.ones(N, dtype=torch.bool), fold)
+        torch.testing.assert_close(shift, 0.5 * ratio.log(), rtol=1e-4, atol=1e-5)  # the gain starts at 1/2
+
+
+def test_items_that_are_not_shown_are_not_shifted(histories: Histories) -> None:
+    episodes = draw_episodes(histories, np.arange(4), X, RULES, (SEED, 0))
+    shown = torch.arange(N) != 7
+    shift = fit(histories)(PLACES, episodes, shown)
+    assert (shift[:, 7] == 0).all()
+    assert (shift[:, shown] != 0).all()
+
+
+def test_only_the_most_popular_items_are_predicted(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episodes = draw_episodes(histories, np.arange(4), X, RULES, (SEED, 0))
+    shown = torch.ones(N, dtype=torch.bool)
+    everything = fit(histories)(PLACES, episodes, shown)
+    monkeypatch.setattr(episodic_ridge, "ITEMS", 5)
+    few = fit(histories)(PLACES, episodes, shown)
+    torch.testing.assert_close(few[:, N - 5 :], everything[:, N - 5 :])
+    assert (few[:, : N - 5] == 0).all()
+
+
+def test_the_artifact_holds_the_ridge_of_all_training_users(
+    checkerboard_data: Path, checkerboard_artifact: Path
+) -> None:
+    ridge = build_model(set_up(Dataset.load(checkerboard_data), load_config(None, SMALL))).ridge
+    loaded = load_artifact(checkerboard_artifact).model.ridge
+    assert ridge is not None
+    assert loaded is not None
+    torch.testing.assert_close(loaded.weight_MC, ridge.weight_MC)
+    torch.testing.assert_close(loaded.log_popularity_C, ridge.log_popularity_C)
+    assert loaded.folds_FMC is None
+    assert loaded.gain_logit_A.abs().max() > 0  # learned
