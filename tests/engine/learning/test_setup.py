@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -41,7 +40,7 @@ def test_ratings_are_told_by_those_who_train_and_those_who_validate(bare: Datase
     split = set_up(bare, rating).split
     with pytest.raises(DataError, match="no event carries a number"):
         set_up(views_alone(bare, split.train), rating)
-    with pytest.raises(DataError, match="validation users: .* none of their later events carries a number"):
+    with pytest.raises(DataError, match=r"validation users: .* none of their later events carries a number"):
         set_up(views_alone(bare, split.validation), rating)
 
 

@@ -26,7 +26,12 @@ FEW = (*SMALL, "outer.passes=3")
 GRADIENT = ("inner.method=gradient", "inner.scope=decision", "inner.hidden=4", "inner.prior_precision=2")
 WORKERS = {
     "closed form": (),
-    "MAML, a user a step": (*GRADIENT, "outer.users_per_step=1", "outer.passes=1"),
+    "MAML, a user a step": (
+        *GRADIENT,
+        "outer.users_per_step=1",
+        "outer.passes=1",
+        "evaluation.test_share=0.7",
+    ),
     "Reptile": (*GRADIENT, "outer.rule=reptile", "inner.prior_pull=0"),
 }
 
