@@ -78,3 +78,10 @@ def test_a_wrong_file_is_named(tmp_path: Path, content: str, message: str) -> No
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read"):
         load_config(tmp_path / "nowhere.toml")
+
+
+def test_reptile_has_no_query_loss_to_weigh() -> None:
+    reptile = ("inner.method=gradient", "outer.rule=reptile")
+    assert load_config(None, reptile).outer.rule == "reptile"
+    with pytest.raises(ConfigError, match=r"population_weight .* reptile has not"):
+        load_config(None, (*reptile, "outer.population_weight=0.1"))
