@@ -25,7 +25,8 @@ from engine.data.dataset import Dataset
 from engine.errors import FirstclickError, TrainingError
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, build_model, build_training, set_up
-from engine.learning.training import PassReport, Training, averaged
+from engine.learning.training import PassReport, Training
+from engine.learning.workers import averaged
 from jobs.checkpoints import resume, save
 from jobs.cluster import attach
 from jobs.publish import publish

@@ -41,9 +41,11 @@ from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
+from engine.learning.optimiser import Rates, optimiser_for
+from engine.learning.outer_step import OuterStep
 from engine.learning.prior import UserPrior
 from engine.learning.start import STARTS, Known
-from engine.learning.training import Rates, Schedule, Training, optimiser_for
+from engine.learning.training import Schedule, Training
 
 
 @dataclass(frozen=True)
@@ -266,8 +268,7 @@ def build_training(
     table_decay = outer.table_decay / len(train)
     rates = Rates(outer.scalar_lr, outer.outer_lr, outer.weight_decay, outer.table_lr, table_decay)
     return Training(
-        model,
-        optimiser_for(model, rates),
+        OuterStep(model, optimiser_for(model, rates), outer.rule, outer.population_weight, wrap),
         experiment.dataset.histories.take(train),
         experiment.user_x[train],
         experiment.rules,
@@ -276,10 +277,7 @@ def build_training(
             outer.passes,
             outer.users_per_step,
             outer.patience,
-            outer.rule,
-            outer.population_weight,
             Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout),
         ),
         partial(validation_quality, experiment.held_out(experiment.split.validation), rank, world),
-        wrap,
     )

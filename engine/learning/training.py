@@ -17,32 +17,19 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
 from engine.errors import TrainingError
 from engine.learning.descent import Descent
 from engine.learning.folds import FOLDS, steps_of
-from engine.learning.meta import MetaModel, Rule
+from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout, draw_noise, rows_of
+from engine.learning.outer_step import OuterStep
+from engine.learning.workers import rank, sum_over_workers, world
 
-TABLES = (
-    "items.residual_ND",
-    "items.encoder_FD",
-    "items.base_residual_N",
-    "items.cold_base_F",
-    "items.log_gain_D",
-    "prior.from_features_FD",
-    "prior.log_precision_D",
-    "log_scale_D",
-)
-"""Parameters with an entry for each item, feature or dimension: slow, and decayed towards their start."""
-SCALARS = ("items.power", "prior.level", "prior.log_unseen", "log_scale")
-"""Single numbers that all of the model hangs on: fast, and not decayed."""
 MOST_LOSS = 1000.0
 """A pass whose mean loss per query pair is above has diverged, finite or not: chance is below 20."""
 NAMED = 5
@@ -57,20 +44,7 @@ class Schedule:
     passes: int
     users_per_step: int
     patience: int
-    rule: Rule
-    population_weight: float
     dropout: Dropout
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Step sizes and decays of the outer loop's three groups of parameters."""
-
-    scalar: float
-    outer: float
-    decay: float
-    table: float
-    table_decay: float
 
 
 @dataclass(frozen=True)
@@ -84,47 +58,31 @@ class PassReport:
     seconds: float
 
 
-def optimiser_for(model: MetaModel, rates: Rates) -> torch.optim.AdamW:
-    """AdamW with three groups: single numbers, what is learned by signal, age or shots, and tables."""
-    named = dict(model.named_parameters())
-    rest = [p for name, p in named.items() if name not in (*TABLES, *SCALARS)]
-    groups = [
-        {"params": [named[name] for name in SCALARS], "lr": rates.scalar, "weight_decay": 0.0},
-        {"params": rest, "lr": rates.outer, "weight_decay": rates.decay},
-        {"params": [named[name] for name in TABLES], "lr": rates.table, "weight_decay": rates.table_decay},
-    ]
-    return torch.optim.AdamW(groups, fused=True)
-
-
 class Training:
     """One run of the outer loop. Iterate over :meth:`run`; save :meth:`state_dict` between passes.
 
     Args:
-        model: where to start; trained in place, its best weights are in :attr:`best`.
-        optimiser: over the model's parameters.
+        outer_step: updates the model in place; the best weights are in :attr:`best`.
         histories, user_x: the training users.
         rules: how episodes are drawn.
         schedule: the outer loop's settings.
         quality: the model's (sum over users, number of users) on validation users of this worker.
-        wrap: puts the model into DistributedDataParallel.
     """
 
     def __init__(
         self,
-        model: MetaModel,
-        optimiser: torch.optim.Optimizer,
+        outer_step: OuterStep,
         histories: Histories,
         user_x: NDArray[np.float32],
         rules: EpisodeRules,
         schedule: Schedule,
         quality: Callable[[MetaModel], tuple[float, int]],
-        wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
     ) -> None:
-        self.model, self.optimiser, self.outer_loss = model, optimiser, wrap(model)
+        self.outer_step, self.model, self.optimiser = outer_step, outer_step.model, outer_step.optimiser
         self.histories, self.user_x, self.rules = histories, user_x, rules
         self.schedule, self.quality = schedule, quality
         self.passes_done, self.best_quality, self.passes_since_best = 0, -math.inf, 0
-        self.best: dict[str, Tensor] = copy.deepcopy(model.state_dict())
+        self.best: dict[str, Tensor] = copy.deepcopy(self.model.state_dict())
 
     @property
     def done(self) -> bool:
@@ -146,10 +104,6 @@ class Training:
             yield PassReport(
                 self.passes_done, loss, quality, self.best_quality, time.perf_counter() - started
             )
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.items.spectral_ND.device
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to end as an undisturbed one."""
@@ -182,36 +136,29 @@ class Training:
         steps = steps_of(rng.permutation(self.histories.n_users), size, rng)
         loss = pairs = 0.0
         for step, users in enumerate(steps):
-            step_loss, step_pairs = self._outer_step(users, step)
+            step_loss, step_pairs = self._step(users, step)
             loss, pairs = loss + step_loss, pairs + step_pairs
         loss /= max(pairs, 1.0)
         if loss > MOST_LOSS:
             raise self._diverged(f"the loss is {loss:.3g}")
         return loss
 
-    def _outer_step(self, users: NDArray[np.int64], step: int) -> tuple[float, float]:
-        """One update of the prior from episodes of users of one fold; returns their loss and pairs."""
-        mine = slice(_rank(), None, _world())
+    def _step(self, users: NDArray[np.int64], step: int) -> tuple[float, float]:
+        """One update from episodes of users of one fold, of which this worker takes its share."""
+        mine = slice(rank(), None, world())
         seed = (self.schedule.seed, self.passes_done)
         episodes = draw_episodes(self.histories, users[mine], self.user_x, self.rules, seed)
         n, dim = self.model.items.spectral_ND.shape
         noise = draw_noise(self.schedule.dropout, (*seed, step), len(users), self.user_x.shape[1], n, dim)
-        noise = rows_of(noise, mine).to(self.device)
-        rule, alpha = self.schedule.rule, self.schedule.population_weight
-        fold = int(users[0]) % FOLDS
-        loss = self.outer_loss(episodes.to(self.device), fold, noise, rule, alpha)
-        total, pairs = _over_workers(self.device, loss.item(), len(episodes.query_item))
-        if not math.isfinite(total):
+        loss, pairs = self.outer_step(episodes, int(users[0]) % FOLDS, rows_of(noise, mine))
+        if not math.isfinite(loss):
             more = ", ..." if len(users) > NAMED else ""
             named = ", ".join(map(str, users[:NAMED].tolist())) + more
             raise self._diverged("the loss is not finite", f", step {step + 1}, training users [{named}]")
-        self.optimiser.zero_grad()
-        (loss * (_world() / max(pairs, 1.0))).backward()
-        self.optimiser.step()
-        return total, pairs
+        return loss, pairs
 
     def _validate(self) -> float:
-        total, users = _over_workers(self.device, *self.quality(self.model))
+        total, users = sum_over_workers(self.outer_step.device, *self.quality(self.model))
         if not math.isfinite(total):
             raise self._diverged("scores of validation users are not finite")
         quality = total / max(users, 1.0)
@@ -228,30 +175,3 @@ class Training:
             where=f"pass {self.passes_done + 1}{where}",
             fix=f"Lower {rate}, or look at the users' events and features.",
         )
-
-
-def averaged(model: MetaModel) -> DistributedDataParallel:
-    """The outer loss with its gradient averaged over workers. Buffers never change: they are sent once.
-
-    Descent may leave parameters without a gradient: in the first order, with Reptile, or in a worker whose
-    share of a step is nobody. The others must not wait for these.
-    """
-    descends = isinstance(model.inner, Descent)
-    return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=descends)
-
-
-def _rank() -> int:
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def _world() -> int:
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def _over_workers(device: torch.device, *values: float) -> tuple[float, ...]:
-    """Sums over all workers."""
-    if not dist.is_initialized():
-        return values
-    sums = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(sums)
-    return tuple(sums.tolist())

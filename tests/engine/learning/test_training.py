@@ -19,7 +19,8 @@ from engine.data.episodes import draw_episodes
 from engine.errors import TrainingError
 from engine.learning.noise import draw_noise
 from engine.learning.setup import build_model, build_training, set_up
-from engine.learning.training import Training, averaged
+from engine.learning.training import Training
+from engine.learning.workers import averaged
 from tests.small import SMALL
 
 FEW = (*SMALL, "outer.passes=3")

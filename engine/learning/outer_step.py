@@ -1,0 +1,61 @@
+"""One step of the outer loop: episodes in, the prior updated.
+
+Knows nothing of passes, of how episodes are drawn or of validation.
+
+Shapes: B users of this worker.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from engine.data.episodes import Episodes
+from engine.learning.meta import MetaModel, Noise, Rule
+from engine.learning.workers import sum_over_workers, world
+
+
+class OuterStep:
+    """Descends the outer loss of all workers' episodes together.
+
+    Args:
+        model: updated in place.
+        optimiser: over the model's parameters.
+        rule, population_weight: see :meth:`MetaModel.forward`.
+        wrap: puts the model into DistributedDataParallel.
+    """
+
+    def __init__(
+        self,
+        model: MetaModel,
+        optimiser: torch.optim.Optimizer,
+        rule: Rule,
+        population_weight: float,
+        wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
+    ) -> None:
+        self.model, self.optimiser, self.outer_loss = model, optimiser, wrap(model)
+        self.rule, self.population_weight = rule, population_weight
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.items.spectral_ND.device
+
+    def __call__(self, episodes: Episodes, fold: int, noise: Noise) -> tuple[float, float]:
+        """Update, unless the loss is not finite.
+
+        Args:
+            episodes: this worker's (B), of one ``fold``.
+
+        Returns: the loss and the number of query pairs, summed over all workers.
+        """
+        device = self.device
+        loss = self.outer_loss(episodes.to(device), fold, noise.to(device), self.rule, self.population_weight)
+        total, pairs = sum_over_workers(device, loss.item(), len(episodes.query_item))
+        if math.isfinite(total):
+            self.optimiser.zero_grad()
+            (loss * (world() / max(pairs, 1.0))).backward()
+            self.optimiser.step()
+        return total, pairs
