@@ -1,6 +1,6 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-firstclick demo | prepare | pretrain | evaluate | serve | recommend | benchmark
+firstclick demo | prepare | pretrain | evaluate | tune | serve | recommend | benchmark
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from jobs.prepare import prepare_command
 from jobs.pretrain import pretrain_command
 from jobs.recommend import recommend_command
 from jobs.terminal import console, run_app
+from jobs.tune import tune_command
 from serve_apps.local import serving
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ def demo_command(
 app.command("prepare")(prepare_command)
 app.command("pretrain")(pretrain_command)
 app.command("evaluate")(evaluate_command)
+app.command("tune")(tune_command)
 
 
 @app.command("serve")
