@@ -198,8 +198,11 @@ def _flat(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, path: Path) -> ConfigError:
-    first: Any = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part not in ("range", "choices")]
+    wrong: list[Any] = error.errors()  # a key that is misspelt is missing, too: the former says more
+    first = next((e for e in wrong if e["type"] == "extra_forbidden"), wrong[0])
+    place = [str(part) for part in first["loc"]]
+    if place[:1] == ["search"]:
+        del place[2:3]  # the kind of domain
     if first["type"] == "extra_forbidden":
         known = Search.model_fields if len(place) == 1 else {**Range.model_fields, **Choices.model_fields}
         where = f"{path}, {'.'.join(place[:-1])}" if place[1:] else str(path)

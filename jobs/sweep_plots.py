@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from engine.evaluation.plot import GREY, INK
 from jobs.search_space import Choices, Domain, Range
@@ -44,9 +43,9 @@ def plot_parallel(rows: Sequence[Row], space: Mapping[str, Domain], measure: str
         axes.plot(height, color=colours.to_rgba(row.quality), **style)
     for x, domain in enumerate(space.values()):
         axes.axvline(x, color="#BBBBBB", linewidth=0.8, zorder=0)
-        for value in domain.choices if isinstance(domain, Choices) else _ticks(domain):
-            axes.text(x + 0.03, _height(domain, value), f"{value:.3g}" if isinstance(value, float) else value,
-                      fontsize=8, color=GREY, va="center")  # fmt: skip
+        for value in _marks(domain):
+            text = f"{value:.3g}" if isinstance(value, float) else str(value)
+            axes.text(x + 0.03, _height(domain, value), text, fontsize=8, color=GREY, va="center")
     axes.axvline(len(space), color="#BBBBBB", linewidth=0.8, zorder=0)
     axes.set_xticks(range(len(space) + 1), [key.replace(".", ".\n") for key in space] + [measure])
     axes.set_yticks([])
@@ -57,18 +56,18 @@ def plot_parallel(rows: Sequence[Row], space: Mapping[str, Domain], measure: str
 def plot_plane(
     rows: Sequence[Row], space: Mapping[str, Domain], keys: tuple[str, str], measure: str, path: Path
 ) -> None:
-    """A point for each trial, coloured by its quality; the best has a ring."""
+    """A point for each trial, coloured by its quality; the best has a ring. The axes span the space."""
     rows = [row for row in reversed(ranked(rows)) if row.counts]
     figure, axes, colours = _canvas(rows, width=6.0)
-    x, y = (np.array([row.options[key] for row in rows], dtype=float) for key in keys)
-    axes.scatter(x, y, c=[row.quality for row in rows], norm=colours.norm, cmap=COLOURS, s=70)
-    axes.scatter(x[-1:], y[-1:], s=220, facecolors="none", edgecolors=INK, linewidths=1.4)
-    for key, scale, label in zip(keys, (axes.set_xscale, axes.set_yscale),
-                                 (axes.set_xlabel, axes.set_ylabel), strict=True):  # fmt: skip
-        domain = space[key]
-        scale(domain.scale if isinstance(domain, Range) else "linear")
-        label(key, color=INK)
-    axes.margins(0.08)
+    x, y = ([_height(space[key], row.options[key]) for row in rows] for key in keys)
+    axes.scatter(x, y, c=[row.quality for row in rows], norm=colours.norm, cmap=COLOURS, s=70, zorder=2)
+    axes.scatter(x[-1:], y[-1:], s=220, facecolors="none", edgecolors=INK, linewidths=1.4, zorder=2)
+    for key, axis in zip(keys, (axes.xaxis, axes.yaxis), strict=True):
+        marks = _marks(space[key])
+        axis.set_ticks([_height(space[key], value) for value in marks], [f"{value:.3g}" for value in marks])
+        axis.set_label_text(key, color=INK)
+    axes.set(xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
+    axes.grid(color="#E6E6E6", linewidth=0.8)
     _finish(figure, axes, colours, measure, path)
 
 
@@ -103,6 +102,10 @@ def _scaled(domain: Range, value: float) -> float:
     return float(np.log(value) if domain.scale == "log" else value)
 
 
-def _ticks(domain: Range) -> NDArray[np.float64]:
-    space = np.geomspace if domain.scale == "log" else np.linspace
-    return space(domain.min, domain.max, 4)
+def _marks(domain: Domain) -> Sequence[Any]:
+    """Values written beside an axis."""
+    if isinstance(domain, Choices):
+        return domain.choices
+    if domain.type == "int" and domain.max - domain.min < 4:
+        return range(int(domain.min), int(domain.max) + 1)
+    return list(map(float, (np.geomspace if domain.scale == "log" else np.linspace)(*domain.ends, 4)))
