@@ -227,6 +227,10 @@ class Recommender:
         drawn_D = posterior.draw(np.random.default_rng(how.seed), how.strength)
         return scores_N + self._scorer.own(drawn_D - posterior.mean_D)
 
+    def check(self, events: Events) -> None:
+        """Raise RequestError if an event cannot be understood; items that are unknown are fine."""
+        self._read(events)
+
     def _predictions(self, scores_K: NDArray[np.float32]) -> list[float] | list[None]:
         """The chance or the number that each score stands for; numbers within the data's scale."""
         objective = self._model.objective

@@ -6,11 +6,13 @@ Knows nothing of HTTP or of Ray, so a test or a notebook can call it as the serv
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from engine import Recommender
-from engine.ranking.slate import Recommendation
-from serve_apps.item_search import ItemSearch
-from serve_apps.schemas import (
+from engine.errors import RequestError
+from engine.ranking.slate import Recommendation, Slate
+from engine.recommender import Events
+from serve_apps.answers import (
     CatalogueItem,
     IgnoredEvent,
     ItemsAnswer,
@@ -18,8 +20,10 @@ from serve_apps.schemas import (
     Reason,
     RecommendAnswer,
     RecommendedItem,
-    RecommendRequest,
 )
+from serve_apps.item_search import ItemSearch
+from serve_apps.people import History
+from serve_apps.requests import RecommendRequest
 
 
 class ServedModel:
@@ -33,31 +37,61 @@ class ServedModel:
     def version(self) -> str:
         return self._recommender.version
 
-    def recommend(self, request: RecommendRequest) -> RecommendAnswer:
-        """Adapt to the request's events and rank.
+    def check(self, events: Events) -> None:
+        """Raise RequestError if an event cannot be understood, which no item being unknown is."""
+        self._recommender.check(events)
+
+    def recommend(self, request: RecommendRequest, history: History) -> RecommendAnswer:
+        """Adapt to what the person did and rank.
+
+        A stored event that this model cannot understand, as another model could, is ignored and reported.
 
         Raises:
-            RequestError: the events or features cannot be understood (an event kind the model never saw).
+            RequestError: events or features of the request cannot be understood (an event kind the model
+                never saw).
         """
         started = time.perf_counter()
-        slate = self._recommender.recommend(
-            [event.model_dump(exclude_none=True) for event in request.events],
-            request.user,
-            k=request.k,
-            exclude_seen=request.exclude_seen,
-            explain=request.explain,
-            candidates=request.candidates,
-        )
+        slate, ignored = self._slate(request, history)
         latency_ms = (time.perf_counter() - started) * 1000
         return RecommendAnswer(
             items=[self._item(item, request.explain) for item in slate.items],
             model_version=self.version,
             shots=slate.shots,
-            ignored_events=[IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in slate.ignored],
+            ignored_events=[IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in slate.ignored]
+            + ignored,
             ignored_candidates=list(slate.unknown_candidates),
             ignored_features=list(slate.unknown_features),
             latency_ms=round(latency_ms, 3),
         )
+
+    def _slate(self, request: RecommendRequest, history: History) -> tuple[Slate, list[IgnoredEvent]]:
+        def rank(stored: Events) -> Slate:
+            return self._recommender.recommend(
+                [*stored, *history.sent],
+                request.user,
+                k=request.k,
+                exclude_seen=request.exclude_seen,
+                explain=request.explain,
+                candidates=request.candidates,
+            )
+
+        try:
+            return rank(history.stored), []
+        except RequestError:
+            readable, ignored = self._readable(history.stored)
+            if not ignored:
+                raise
+            return rank(readable), ignored
+
+    def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[IgnoredEvent]]:
+        readable, ignored = [], []
+        for event in events:
+            try:
+                self.check([event])
+                readable.append(event)
+            except RequestError as error:
+                ignored.append(IgnoredEvent(item_id=str(event["item_id"]), reason=error.what))
+        return readable, ignored
 
     def find_items(self, query: str, limit: int) -> ItemsAnswer:
         """Up to ``limit`` items whose id or title matches, best first."""

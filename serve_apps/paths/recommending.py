@@ -1,0 +1,43 @@
+"""Paths that answer for a person: ``/v1/recommend``.
+
+Adapting and ranking take about a millisecond and run on the event loop; explaining, which adapts once for
+each event, runs in a thread.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+
+from serve_apps.answers import RecommendAnswer
+from serve_apps.bodies import StrictJsonRoute
+from serve_apps.paths.documented import BODY, INVALID, UNAVAILABLE, problems
+from serve_apps.people import history_of
+from serve_apps.requests import RecommendRequest
+from serve_apps.service import Service
+
+
+def recommending(service: Service) -> APIRouter:
+    router = APIRouter(route_class=StrictJsonRoute, tags=["recommend"])
+
+    @router.post(
+        "/v1/recommend",
+        response_model_exclude_none=True,
+        responses=problems(BODY, INVALID, UNAVAILABLE),
+    )
+    async def recommend(request: RecommendRequest) -> RecommendAnswer:
+        """The slate for a person: from the events of the request, from those stored under `user_id`, or both.
+
+        Nothing is stored: the same request, the same answer.
+        """
+        stage = service.stage
+        model = stage.answering(request.user_id)
+        history = await history_of(service.events, request)
+        if request.explain:
+            answer = await run_in_threadpool(model.recommend, request, history)
+        else:
+            answer = model.recommend(request, history)
+        stage.look_on(request, history, answer)
+        return answer
+
+    return router
