@@ -35,6 +35,9 @@ class RecommendedItem(_Answer):
         description="The chance that the person will want the item (objective click), or the number that the "
         "person would give it (objective rating).",
     )
+    uncertainty: float | None = Field(
+        None, description="Standard deviation of the score; only with uncertainty or explore."
+    )
     because: list[Reason] | None = Field(None, description="Only where explain was asked for.")
 
 
@@ -51,6 +54,33 @@ class RecommendAnswer(_Answer):
     ignored_candidates: list[str] = Field(description="Candidates that are not in the catalogue.")
     ignored_features: list[str] = Field(description="Features of the person that the model does not know.")
     latency_ms: float = Field(description="Adapting and ranking, without HTTP.")
+
+
+class Question(_Answer):
+    item_id: str
+    title: str | None = None
+    gain: float = Field(description="How much the answer is expected to tell; after those before it.")
+    known: float = Field(description="The chance that the person knows the item.")
+
+
+class ElicitAnswer(_Answer):
+    items: list[Question] = Field(description="What to ask about, the most telling first, chosen as a set.")
+    model_version: str
+    shots: int = Field(description="Number of events that were used.")
+    ignored_events: list[IgnoredEvent] = Field(description="Events that could not be used.")
+    ignored_candidates: list[str] = Field(description="Candidates that are not in the catalogue.")
+    ignored_features: list[str] = Field(description="Features of the person that the model does not know.")
+
+
+class SimilarItem(_Answer):
+    item_id: str
+    title: str | None = None
+    similarity: float = Field(description="How far people's scores of the two go together, -1 to 1.")
+
+
+class SimilarAnswer(_Answer):
+    items: list[SimilarItem] = Field(description="The most similar first.")
+    model_version: str
 
 
 class EventReceipt(_Answer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 FEATURE_LIST_MAX = 4096
 TEXT_MAX = 10_000
@@ -47,6 +47,12 @@ Id = Annotated[
     BeforeValidator(_integer_id_as_text),
     WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": 256}, {"type": "integer"}]}),
 ]
+Scalar = (
+    Annotated[str, StringConstraints(max_length=TEXT_MAX)]
+    | bool
+    | Annotated[int, Field(gt=-(2**63), lt=2**63)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+)
 Feature = Annotated[
     Any,
     AfterValidator(_feature),

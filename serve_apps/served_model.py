@@ -6,24 +6,32 @@ Knows nothing of HTTP or of Ray, so a test or a notebook can call it as the serv
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from engine import Recommender
 from engine.errors import RequestError
+from engine.ranking.elicit import Questions
 from engine.ranking.slate import Recommendation, Slate
 from engine.recommender import Events
 from serve_apps.answers import (
     CatalogueItem,
+    ElicitAnswer,
     IgnoredEvent,
     ItemsAnswer,
     ModelAnswer,
+    Question,
     Reason,
     RecommendAnswer,
     RecommendedItem,
+    SimilarAnswer,
+    SimilarItem,
 )
 from serve_apps.item_search import ItemSearch
 from serve_apps.people import History
-from serve_apps.requests import RecommendRequest
+from serve_apps.requests import ElicitRequest, RecommendRequest
+
+T = TypeVar("T", Slate, Questions)
 
 
 class ServedModel:
@@ -47,41 +55,84 @@ class ServedModel:
         A stored event that this model cannot understand, as another model could, is ignored and reported.
 
         Raises:
-            RequestError: events or features of the request cannot be understood (an event kind the model
-                never saw).
+            RequestError: the request cannot be understood (an event kind the model never saw).
         """
-        started = time.perf_counter()
-        slate, ignored = self._slate(request, history)
-        latency_ms = (time.perf_counter() - started) * 1000
-        return RecommendAnswer(
-            items=[self._item(item, request.explain) for item in slate.items],
-            model_version=self.version,
-            shots=slate.shots,
-            ignored_events=[IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in slate.ignored]
-            + ignored,
-            ignored_candidates=list(slate.unknown_candidates),
-            ignored_features=list(slate.unknown_features),
-            latency_ms=round(latency_ms, 3),
-        )
 
-    def _slate(self, request: RecommendRequest, history: History) -> tuple[Slate, list[IgnoredEvent]]:
-        def rank(stored: Events) -> Slate:
+        def rank(events: Events) -> Slate:
             return self._recommender.recommend(
-                [*stored, *history.sent],
+                events,
                 request.user,
                 k=request.k,
                 exclude_seen=request.exclude_seen,
                 explain=request.explain,
                 candidates=request.candidates,
+                filter=request.conditions(),
+                explore=request.explore and request.explore.model_dump(exclude_none=True),
+                uncertainty=request.uncertainty,
             )
 
+        started = time.perf_counter()
+        slate, unread = self._ask(rank, history)
+        latency_ms = (time.perf_counter() - started) * 1000
+        return RecommendAnswer(
+            items=[self._item(item, request.explain) for item in slate.items],
+            latency_ms=round(latency_ms, 3),
+            **self._about(slate, unread),
+        )
+
+    def elicit(self, request: ElicitRequest, history: History) -> ElicitAnswer:
+        """What to ask the person about next.
+
+        Raises:
+            RequestError: as for `recommend`; also where the model adapts by gradient descent.
+        """
+
+        def ask(events: Events) -> Questions:
+            return self._recommender.elicit(
+                events,
+                request.user,
+                k=request.k,
+                candidates=request.candidates,
+                filter=request.conditions(),
+                asked=request.asked,
+            )
+
+        questions, unread = self._ask(ask, history)
+        items = [
+            Question(item_id=q.item_id, title=self._title(q.item_id), gain=q.gain, known=q.known)
+            for q in questions.items
+        ]
+        return ElicitAnswer(items=items, **self._about(questions, unread))
+
+    def similar(self, item_id: str, k: int) -> SimilarAnswer | None:
+        """The items that go most with one; None if that is not in the catalogue."""
+        if self._search.row_of(item_id) is None:
+            return None
+        items = [
+            SimilarItem(item_id=s.item_id, title=self._title(s.item_id), similarity=s.similarity)
+            for s in self._recommender.similar(item_id, k)
+        ]
+        return SimilarAnswer(items=items, model_version=self.version)
+
+    def _ask(self, ask: Callable[[Events], T], history: History) -> tuple[T, list[IgnoredEvent]]:
+        """``ask`` with the events that can be understood, and which stored ones cannot."""
         try:
-            return rank(history.stored), []
+            return ask([*history.stored, *history.sent]), []
         except RequestError:
-            readable, ignored = self._readable(history.stored)
-            if not ignored:
+            readable, unread = self._readable(history.stored)
+            if not unread:
                 raise
-            return rank(readable), ignored
+            return ask([*readable, *history.sent]), unread
+
+    def _about(self, answer: Slate | Questions, unread: list[IgnoredEvent]) -> dict[str, Any]:
+        ignored = [IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in answer.ignored]
+        return {
+            "model_version": self.version,
+            "shots": answer.shots,
+            "ignored_events": ignored + unread,
+            "ignored_candidates": list(answer.unknown_candidates),
+            "ignored_features": list(answer.unknown_features),
+        }
 
     def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[IgnoredEvent]]:
         readable, ignored = [], []
@@ -125,5 +176,6 @@ class ServedModel:
             title=self._title(item.item_id),
             score=item.score,
             prediction=item.prediction,
+            uncertainty=item.uncertainty,
             because=because if explain else None,
         )

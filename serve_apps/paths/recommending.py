@@ -1,4 +1,4 @@
-"""Paths that answer for a person: ``/v1/recommend``.
+"""Paths that answer for a person: what to show, what to ask.
 
 Adapting and ranking take about a millisecond and run on the event loop; explaining, which adapts once for
 each event, runs in a thread.
@@ -9,26 +9,23 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 
-from serve_apps.answers import RecommendAnswer
+from serve_apps.answers import ElicitAnswer, RecommendAnswer
 from serve_apps.bodies import StrictJsonRoute
 from serve_apps.paths.documented import BODY, INVALID, UNAVAILABLE, problems
 from serve_apps.people import history_of
-from serve_apps.requests import RecommendRequest
+from serve_apps.requests import ElicitRequest, RecommendRequest
 from serve_apps.service import Service
 
 
 def recommending(service: Service) -> APIRouter:
     router = APIRouter(route_class=StrictJsonRoute, tags=["recommend"])
+    responses = problems(BODY, INVALID, UNAVAILABLE)
 
-    @router.post(
-        "/v1/recommend",
-        response_model_exclude_none=True,
-        responses=problems(BODY, INVALID, UNAVAILABLE),
-    )
+    @router.post("/v1/recommend", response_model_exclude_none=True, responses=responses)
     async def recommend(request: RecommendRequest) -> RecommendAnswer:
         """The slate for a person: from the events of the request, from those stored under `user_id`, or both.
 
-        Nothing is stored: the same request, the same answer.
+        Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).
         """
         stage = service.stage
         model = stage.answering(request.user_id)
@@ -39,5 +36,14 @@ def recommending(service: Service) -> APIRouter:
             answer = model.recommend(request, history)
         stage.look_on(request, history, answer)
         return answer
+
+    @router.post("/v1/elicit", response_model_exclude_none=True, responses=responses)
+    async def elicit(request: ElicitRequest) -> ElicitAnswer:
+        """What to ask a person about, so that the answers tell most about them.
+
+        An answer is an event. Name an item in `asked` where there was none.
+        """
+        model = service.stage.answering(request.user_id)
+        return await run_in_threadpool(model.elicit, request, await history_of(service.events, request))
 
     return router

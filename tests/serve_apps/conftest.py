@@ -62,7 +62,9 @@ class CountingRecommender:
         exclude_seen: bool = True,
         explain: bool = False,
         candidates: Sequence[str] | None = None,
+        **options: Any,
     ) -> SimpleNamespace:
+        self.options = options  # what they do is tested on a real recommender
         self.check(events)
         if user and user.get("fail"):
             raise ZeroDivisionError("a secret of the engine")
@@ -81,6 +83,7 @@ class CountingRecommender:
                     item_id=i,
                     score=scores[i],
                     prediction=None,
+                    uncertainty=None,
                     because=self._because(i, known, wanted) if explain else (),
                 )
                 for i in best
@@ -169,6 +172,17 @@ def service(recommender: CountingRecommender, tmp_path: Path) -> Iterator[Servic
 @pytest.fixture
 def client(service: Service) -> Client:
     return Client(create_app(service))
+
+
+@pytest.fixture(scope="session")
+def real(real_artifact: str) -> Recommender:
+    return Recommender.load(real_artifact)
+
+
+@pytest.fixture
+def real_client(real: Recommender) -> Client:
+    """The paths with a real recommender behind them."""
+    return Client(create_app(Service(models_of(real))))
 
 
 @pytest.fixture

@@ -99,11 +99,13 @@ def test_openapi_lists_the_paths_with_examples_and_problems(client) -> None:
     document = client("GET", "/openapi.json").json()
     assert set(document["paths"]) == {
         "/v1/recommend",
+        "/v1/elicit",
         "/v1/events",
         "/v1/users/{user_id}",
         "/v1/users/{user_id}/events",
         "/v1/deletions",
         "/v1/items",
+        "/v1/items/{item_id}/similar",
         "/v1/model",
         "/v1/models",
         "/v1/models/roll-out",
