@@ -24,6 +24,7 @@ from engine.ranking.explore import Explore, read_explore
 from engine.ranking.filters import FeatureFilters, Filter
 from engine.ranking.scorer import Adapted, Scorer
 from engine.ranking.slate import Because, Recommendation, Similar, Slate, best_rows, unseen
+from engine.stopwatch import lap
 
 Events = Sequence[Mapping[str, object]]
 User = Mapping[str, object] | None
@@ -132,12 +133,15 @@ class Recommender:
         how = read_explore(explore)
         if how or uncertainty:
             self._scorer.need_posterior()
-        adapted = self._adapt(events, user)
-        candidate_N, unknown = self._candidates(candidates, filter)
-        scores_N = self._scorer.scores(adapted)
-        order_N = scores_N if how is None else self._explored(adapted, scores_N, how)
-        shown_N = unseen(candidate_N, adapted.support) if exclude_seen else candidate_N
-        slate_K = best_rows(order_N, shown_N, int(k))
+        with lap("adapt"):
+            adapted = self._adapt(events, user)
+        with lap("score"):
+            scores_N = self._scorer.scores(adapted)
+            order_N = scores_N if how is None else self._explored(adapted, scores_N, how)
+        with lap("top_k"):
+            candidate_N, unknown = self._candidates(candidates, filter)
+            shown_N = unseen(candidate_N, adapted.support) if exclude_seen else candidate_N
+            slate_K = best_rows(order_N, shown_N, int(k))
         deviation_K = (
             self._scorer.deviations(adapted, slate_K).tolist()
             if how or uncertainty

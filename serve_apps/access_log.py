@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-import time
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_apps.trace import REQUEST_ID, caller, pattern, request_id
+from serve_apps.trace import REQUEST_ID, age_s, caller, pattern, request_id, start
+
+if TYPE_CHECKING:  # brings Ray
+    from serve_apps.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -22,13 +25,14 @@ _log = logging.getLogger(__name__)
 class AccessLog:
     """See the module."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, telemetry: Telemetry | None = None) -> None:
+        self._app, self._telemetry = app, telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        started, status, own_id = time.perf_counter(), 0, request_id(scope)
+        start(scope)
+        status, own_id = 0, request_id(scope)
 
         async def note(message: Message) -> None:
             nonlocal status
@@ -43,9 +47,15 @@ class AccessLog:
             status = 500
             raise
         finally:
-            if _log.isEnabledFor(logging.INFO):
-                _log.info(_line(scope, status, time.perf_counter() - started))
+            self._note(scope, status)
         return None
+
+    def _note(self, scope: Scope, status: int) -> None:
+        seconds = age_s(scope)
+        if self._telemetry is not None:
+            self._telemetry.answered_request(pattern(scope), status, seconds)
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(_line(scope, status, seconds))
 
 
 def _line(scope: Scope, status: int, seconds: float) -> str:

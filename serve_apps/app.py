@@ -28,6 +28,7 @@ from serve_apps.roll_out import RollOut
 from serve_apps.security.api_keys import ApiKeys
 from serve_apps.security.rate_limit import RateLimit
 from serve_apps.service import Service
+from serve_apps.telemetry import Telemetry, gathered
 
 DEPLOYMENT = "Recommendations"
 
@@ -61,7 +62,7 @@ class RecommendationsReplica:
         args = self._args
         events = open_store(args.event_store, args.history) if args.event_store else None
         return create_app(
-            Service(self._models, events),
+            Service(self._models, events, Telemetry(), gathered),
             keys=ApiKeys(Path(args.api_keys)) if args.api_keys else None,
             rate=RateLimit(args.requests_per_second, args.burst) if args.requests_per_second else None,
             cors_origins=args.cors_origins,

@@ -63,8 +63,8 @@ def _seconds(text: str | None) -> float:
 
 
 def _is_passing(error: BaseException) -> bool:
-    if isinstance(error, ApiError):
-        return error.status in RETRIED
+    if isinstance(error, ApiError):  # a 500 without a problem is a proxy's, whose replica went away
+        return error.status in RETRIED or (error.status == 500 and not error.problem)
     return isinstance(error, httpx.TransportError)
 
 

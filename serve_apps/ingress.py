@@ -67,7 +67,7 @@ def create_app(
             expose_headers=[REQUEST_ID, "Retry-After"],
             max_age=_PREFLIGHT_S,
         )
-    app.add_middleware(AccessLog)
+    app.add_middleware(AccessLog, telemetry=service.telemetry)
     problems.install(app)
     app.openapi = lambda: _openapi(app, guarded=keys is not None)  # type: ignore[method-assign]
     return app
@@ -100,6 +100,7 @@ def _openapi(app: FastAPI, guarded: bool) -> dict[str, Any]:
     return app.openapi_schema
 
 
+_PROBLEM = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _GUARDED = {
     "401": "The API key is missing or not valid.",
     "403": "The API key's scope does not reach this path.",
@@ -110,10 +111,9 @@ _GUARDED = {
 def _complete(operation: dict[str, Any], scope: str | None) -> None:
     for code, response in operation["responses"].items():
         if code >= "400":
-            response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
+            response["content"] = _PROBLEM
     if scope is not None:
         operation["security"] = [{"key": []}]
         operation["description"] = f"{operation.get('description', '')}\n\nScope of the key: `{scope}`."
-        reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
         for code, text in _GUARDED.items():
-            operation["responses"][code] = {"description": text, "content": {problems.MEDIA_TYPE: reference}}
+            operation["responses"][code] = {"description": text, "content": _PROBLEM}

@@ -5,13 +5,18 @@ Knows nothing of Ray.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 
 from serve_apps.event_store import EventStore
 from serve_apps.model_registry import ModelRegistry
 from serve_apps.models import Models, Stage
+
+if TYPE_CHECKING:  # brings Ray
+    from serve_apps.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,8 @@ class Service:
 
     models: Models
     events: EventStore | None = None
+    telemetry: Telemetry | None = None
+    metrics: Callable[[], Awaitable[str]] | None = None  # the page for Prometheus
 
     @property
     def stage(self) -> Stage:

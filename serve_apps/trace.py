@@ -7,6 +7,7 @@ None of it is personal data: the pattern stands for the path, which may hold a u
 from __future__ import annotations
 
 import re
+import time
 import uuid
 
 from starlette.datastructures import Headers
@@ -15,7 +16,7 @@ from starlette.types import Scope
 REQUEST_ID = "X-Request-ID"
 NOBODY = "nobody"  # the caller where no API keys are asked for
 
-_ID, _CALLER = "firstclick.request_id", "firstclick.caller"
+_ID, _CALLER, _STARTED = "firstclick.request_id", "firstclick.caller", "firstclick.started"
 _GOOD_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 
 
@@ -27,6 +28,15 @@ def request_id(scope: Scope) -> str:
     return str(scope[_ID])
 
 
+def start(scope: Scope) -> None:
+    scope[_STARTED] = time.perf_counter()
+
+
+def age_s(scope: Scope) -> float:
+    """Seconds since the request came to the application."""
+    return time.perf_counter() - float(scope[_STARTED])
+
+
 def set_caller(scope: Scope, name: str) -> None:
     scope[_CALLER] = name
 
@@ -34,6 +44,13 @@ def set_caller(scope: Scope, name: str) -> None:
 def caller(scope: Scope) -> str:
     """The name of the API key that the request came with."""
     return str(scope.get(_CALLER, NOBODY))
+
+
+def route_path(scope: Scope) -> str:
+    """The path without the prefix that the application is mounted under, as the router sees it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    rest = path.removeprefix(root)
+    return rest if rest.startswith("/") else path
 
 
 def pattern(scope: Scope) -> str:

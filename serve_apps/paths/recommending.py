@@ -6,15 +6,17 @@ each event, runs in a thread.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from engine.stopwatch import lap, timed
 from serve_apps.answers import ElicitAnswer, RecommendAnswer
 from serve_apps.bodies import StrictJsonRoute
 from serve_apps.paths.documented import BODY, INVALID, UNAVAILABLE, problems
 from serve_apps.people import history_of
 from serve_apps.requests import ElicitRequest, RecommendRequest
 from serve_apps.service import Service
+from serve_apps.trace import age_s
 
 
 def recommending(service: Service) -> APIRouter:
@@ -22,19 +24,24 @@ def recommending(service: Service) -> APIRouter:
     responses = problems(BODY, INVALID, UNAVAILABLE)
 
     @router.post("/v1/recommend", response_model_exclude_none=True, responses=responses)
-    async def recommend(request: RecommendRequest) -> RecommendAnswer:
+    async def recommend(request: RecommendRequest, http: Request) -> RecommendAnswer:
         """The slate for a person: from the events of the request, from those stored under `user_id`, or both.
 
         Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).
         """
-        stage = service.stage
+        stage, parse_s = service.stage, age_s(http.scope)
         model = stage.answering(request.user_id)
-        history = await history_of(service.events, request)
-        if request.explain:
-            answer = await run_in_threadpool(model.recommend, request, history)
-        else:
-            answer = model.recommend(request, history)
+        with timed() as laps:
+            with lap("store"):
+                history = await history_of(service.events, request)
+            if request.explain:
+                answer = await run_in_threadpool(model.recommend, request, history)
+            else:
+                answer = model.recommend(request, history)
         stage.look_on(request, history, answer)
+        if service.telemetry is not None:
+            laps["parse"] = parse_s
+            service.telemetry.recommended(model.version, answer.shots, len(answer.ignored_events), laps)
         return answer
 
     @router.post("/v1/elicit", response_model_exclude_none=True, responses=responses)

@@ -16,7 +16,7 @@ from serve_apps.problems import ProblemResponse
 from serve_apps.security.api_keys import ApiKey, ApiKeys
 from serve_apps.security.api_keys import Scope as KeyScope
 from serve_apps.security.rate_limit import RateLimit
-from serve_apps.trace import set_caller
+from serve_apps.trace import route_path, set_caller
 
 OPEN = re.compile(r"/(healthz|readyz|docs(/oauth2-redirect)?|openapi\.json)")
 ADMIN = re.compile(r"/v1/(users|deletions|models)(/.*)?", re.DOTALL)
@@ -36,7 +36,7 @@ class Guard:
         self._app, self._keys, self._rate = app, keys, rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        needed = needed_scope(scope["path"]) if scope["type"] == "http" else None
+        needed = needed_scope(route_path(scope)) if scope["type"] == "http" else None
         if needed is None:
             return await self._app(scope, receive, send)
         key = self._key(Headers(scope=scope))

@@ -134,10 +134,11 @@ class Client:
     """Calls an ASGI application in this process, one event loop a call."""
 
     app: FastAPI
+    root_path: str = ""
 
     def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
+            transport = httpx.ASGITransport(self.app, root_path=self.root_path)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, **options)
 

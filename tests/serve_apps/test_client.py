@@ -140,6 +140,10 @@ def test_what_fails_for_a_while_is_sent_again_unchanged(send: Send, pauses) -> N
     assert all(0 <= pause <= client_module.LONGEST_PAUSE_S for pause in pauses)
 
 
+def test_a_500_of_a_proxy_is_tried_again(send: Send, pauses) -> None:
+    assert send(Server((500, {}, None), (500, {}, "Internal Server Error"), OK)).events[0].new
+
+
 def test_the_server_is_asked_again_no_sooner_than_it_says(send: Send, pauses) -> None:
     server = Server((429, {"retry-after": "2"}, {}), (503, {"retry-after": "nonsense"}, {}), OK)
     send(server)

@@ -112,6 +112,7 @@ def test_openapi_lists_the_paths_with_examples_and_problems(client) -> None:
         "/v1/models/rollback",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     responses = document["paths"]["/v1/recommend"]["post"]["responses"]
     assert set(responses) == {"200", "400", "413", "415", "422", "503"}

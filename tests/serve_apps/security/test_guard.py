@@ -75,6 +75,15 @@ def test_status_and_documentation_are_open(guarded) -> None:
         assert guarded()("GET", path).status_code == 200
 
 
+def test_a_prefix_that_the_application_is_mounted_under_opens_nothing(guarded, bearer) -> None:
+    client = Client(guarded().app, root_path="/api")
+    for path in ("/api/v1/users/u/events", "/v1/users/u/events"):
+        assert client("GET", path).status_code == 401
+        assert client("GET", path, headers=bearer[Scope.READ]).status_code == 403
+        assert client("GET", path, headers=bearer[Scope.ADMIN]).status_code == 200
+    assert client("GET", "/api/healthz").status_code == 200
+
+
 def test_bodies_of_strangers_are_not_read(guarded) -> None:
     answer = guarded()("POST", "/v1/recommend", content=b" " * (10 << 20))
     assert answer.status_code == 401
