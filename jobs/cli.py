@@ -1,6 +1,6 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-firstclick demo | prepare | pretrain | evaluate | tune | serve | recommend | benchmark
+firstclick demo | prepare | pretrain | evaluate | tune | serve | keys | models | recommend | benchmark
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from jobs.pretrain import pretrain_command
 from jobs.recommend import recommend_command
 from jobs.terminal import console, run_app
 from jobs.tune import tune_command
+from serve_apps.commands import keys, models
 from serve_apps.local import serving
 
 app = typer.Typer(
@@ -68,22 +69,42 @@ app.command("tune")(tune_command)
 
 @app.command("serve")
 def serve_command(
-    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
+    artifact: Annotated[Path | None, typer.Option(help="Folder of the artifact.")] = None,
+    registry: Annotated[
+        Path | None, typer.Option(help="A model registry instead: see 'firstclick models'.")
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     replicas: Annotated[int, typer.Option(min=1, help="Number of replicas.")] = 1,
+    event_store: Annotated[
+        str | None,
+        typer.Option(help="A file or redis://... to keep events in; default: events.sqlite beside."),
+    ] = None,
+    api_keys: Annotated[
+        Path | None, typer.Option(help="File of API keys: see 'firstclick keys'; default: none is asked for.")
+    ] = None,
 ) -> None:
     """Serve recommendations over HTTP on this machine until stopped.
 
     On a cluster use: serve deploy serve_apps/config.yaml
     """
-    with serving(str(artifact), host, port, num_replicas=replicas) as server:
+    beside = (artifact or registry or Path()).resolve().parent / "events.sqlite"
+    options = {"num_replicas": replicas, "event_store": event_store or str(beside)}
+    if registry is not None:
+        options["registry"] = str(registry)
+    if api_keys is not None:
+        options["api_keys"] = str(api_keys)
+    else:
+        console.print(f"no API keys: whoever reaches {host}:{port} may use all of it")
+    with serving(artifact, host, port, **options) as server:
         console.print(
             f"serving on [bold]{server.url}[/], documentation at {server.url}/docs; Ctrl-C stops it"
         )
         wait_for_stop()
 
 
+app.add_typer(keys, name="keys")
+app.add_typer(models, name="models")
 app.command("recommend")(recommend_command)
 app.command("benchmark")(benchmark_command)
 

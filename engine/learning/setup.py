@@ -45,7 +45,7 @@ from engine.learning.objectives import Objective
 from engine.learning.optimiser import Rates, optimiser_for
 from engine.learning.outer_step import OuterStep
 from engine.learning.prior import UserPrior
-from engine.learning.start import STARTS, Known
+from engine.learning.start import STARTS, Known, known_shares
 from engine.learning.training import Schedule, Training
 
 
@@ -248,13 +248,15 @@ def count(experiment: Experiment) -> Counted:
     )
     known = Known(histories, n_items, experiment.relevant, value, expected)
     start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
+    known_N = known_shares(histories, n_items)
     items = ItemRepresentation.start(
         torch.from_numpy(start.spectral_ND),
         torch.from_numpy(start.base_N),
-        torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
+        torch.from_numpy(known_N > 0),
         torch.from_numpy(experiment.item_x),
         config.items.likeness_dim,
     )
+    items.known_N.copy_(torch.from_numpy(known_N))
     if start.parts is not None:
         items.cross_fit(start.parts)
     ridge, user_x = None, experiment.user_x[experiment.split.train]

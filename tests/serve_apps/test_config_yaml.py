@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
 import serve_apps.app
-from serve_apps.app import DEPLOYMENT, AppArgs
+from serve_apps.app import DEPLOYMENT
+from serve_apps.options import AppArgs
 
 CONFIG = Path(__file__).parents[2] / "serve_apps" / "config.yaml"
 

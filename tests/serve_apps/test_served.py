@@ -15,7 +15,7 @@ from ray import serve
 from engine import Recommender
 from engine.errors import ArtifactError, ConfigError, FirstclickError
 from serve_apps.local import Server, serving
-from serve_apps.schemas import RecommendRequest
+from serve_apps.requests import RecommendRequest
 from serve_apps.served_model import ServedModel
 
 pytestmark = pytest.mark.ray
