@@ -51,24 +51,19 @@ class Sweep:
 class Counts:
     """What trials start from, counted once for all that start alike. Lives in an actor."""
 
-    def __init__(self, dataset: list[ObjectRef[Dataset]]) -> None:
-        self._dataset = dataset[0]  # in a list, Ray hands over the reference
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
         self._known: dict[str, ObjectRef[Counted]] = {}
 
     def of(self, config: Config) -> list[ObjectRef[Counted]]:
-        """A reference, at once; the counting is a Ray task, whose CPU is that of the trial that waits."""
+        """A reference: in a list, or Ray would hand over what it stands for."""
         options = counted_by(config)
         key = options.model_dump_json()
         if key not in self._known:
-            self._known[key] = _count.remote(self._dataset, options)
+            self._known[key] = ray.put(count(set_up(self._dataset, options)))
             if len(self._known) > KEPT:
                 del self._known[next(iter(self._known))]
         return [self._known[key]]
-
-
-@ray.remote(num_cpus=0)
-def _count(dataset: Dataset, config: Config) -> Counted:
-    return count(set_up(dataset, config))
 
 
 def trial(sampled: dict[str, Any], sweep: Sweep) -> None:

@@ -64,7 +64,7 @@ def sweep(data: Path, search: Search, out: Path, base: Config, resume: bool = Fa
     attach()
     console.print(f"{search.trials} trials, {at_once(base)} at once: {describe(experiment)}")
     shared = ray.put(dataset)
-    counts = ray.remote(num_cpus=0)(Counts).remote([shared])
+    counts = ray.remote(num_cpus=0)(Counts).remote(shared)
     trials = Sweep(data.resolve(), out / RUNS, search, base, shared, counts)
     measure = MEASURES[experiment.config.objective]
     rows = _run(trials, out, measure, resume)

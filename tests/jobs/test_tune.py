@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_before_any_trial_starts(checkerboard_data: Path, 
 
 @pytest.mark.ray
 def test_what_starts_alike_is_counted_once(ray_cluster: None, checkerboard_data: Path) -> None:
-    counts = ray.remote(num_cpus=0)(Counts).remote([ray.put(Dataset.load(checkerboard_data))])
+    counts = ray.remote(num_cpus=0)(Counts).remote(Dataset.load(checkerboard_data))
     asked = [config(), config("outer.outer_lr=.1"), config("items.dim=4")]
     (one,), (same,), (other,) = ray.get([counts.of.remote(c) for c in asked])
     assert one == same != other
