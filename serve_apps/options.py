@@ -38,7 +38,7 @@ class AppArgs(BaseModel):
         min_length=1,
         description="Where events are kept: a file (one node), or redis://...; else nowhere.",
     )
-    history: int = Field(HISTORY, ge=1, le=10_000, description="Events kept of a person, the newest.")
+    history: int = Field(HISTORY, ge=1, le=1000, description="Events kept of a person, the newest.")
     api_keys: str | None = Field(
         None, min_length=1, description="File that 'firstclick keys' keeps; without it no key is asked for."
     )

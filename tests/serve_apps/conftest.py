@@ -29,9 +29,13 @@ from engine.learning.objectives import Ranking
 from engine.learning.prior import UserPrior
 from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
+from serve_apps.local import Server, serving
+from serve_apps.model_registry import ModelRegistry
 from serve_apps.models import Models, only
+from serve_apps.security.api_keys import Scope, create_key
 from serve_apps.served_model import ServedModel
 from serve_apps.service import Service
+from tests.redis_server import RedisServer, free_port
 
 
 class CountingRecommender:
@@ -124,6 +128,54 @@ class CountingRecommender:
                     SimpleNamespace(item_id=event["item_id"], score_change=change, rank_without=rank)
                 )
         return tuple(reasons)
+
+
+@dataclass(frozen=True)
+class Served:
+    """The application on Ray Serve: two replicas, a registry, an event store, API keys."""
+
+    server: Server
+    registry: ModelRegistry
+    versions: list[str]
+    key: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+
+@pytest.fixture(scope="session")
+def served(
+    ray_cluster: Any, artifacts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """One for all tests that need Serve, which takes its time to start. The first version is live."""
+    folder = tmp_path_factory.mktemp("serving")
+    registry = ModelRegistry(folder / "registry")
+    versions = [registry.add(Path(artifact)) for artifact in artifacts]
+    registry.promote(versions[0])
+    _, key = create_key(folder / "keys.json", "tests", Scope.ADMIN)
+    options = {
+        "registry": str(registry.folder),
+        "event_store": str(folder / "events.sqlite"),
+        "api_keys": str(folder / "keys.json"),
+        "num_replicas": 2,
+    }
+    with serving(port=free_port(), **options) as server:
+        yield Served(server, registry, versions, key)
+
+
+@pytest.fixture(scope="session")
+def http(served: Served) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {served.key}"}
+    with httpx.Client(base_url=served.url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
 
 
 ABOUT: dict[str, Any] = {"config": {}, "dataset": {}, "quality": {}}  # what a manifest must have

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
+import serve_apps
 from serve_apps.ingress import create_app
 from serve_apps.service import Service
-from serve_apps.telemetry import merged
+from serve_apps.telemetry import Telemetry, merged
 from tests.serve_apps.conftest import Client, models_of
+
+DASHBOARD = Path(serve_apps.__file__).with_name("dashboard.json")
+
+
+def dashboard_metrics() -> set[str]:
+    """Names of all metrics that the dashboard asks for."""
+    return set(re.findall(r"\bray_\w+", DASHBOARD.read_text()))
 
 
 class Recorded:
@@ -71,3 +82,20 @@ def test_families_stand_together_and_others_are_left_out() -> None:
         "ray_serve_x 1.0",
     ]
     assert merged([]) == ""
+
+
+def test_the_dashboard_shows_what_is_measured() -> None:
+    """Names that it asks for are declared; that they really arrive is tested on the served application."""
+    declared = {f"ray_{metric.info['name']}" for metric in vars(Telemetry()).values()}
+    shown = {name for name in dashboard_metrics() if name.startswith("ray_firstclick_")}
+    bare = {re.sub("_(bucket|count|sum|total)$", "", name) for name in shown}
+    assert bare == declared
+
+
+def test_the_dashboards_panels_have_places_of_their_own() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(
+        target["expr"].count("(") == target["expr"].count(")") for p in panels for target in p["targets"]
+    )
