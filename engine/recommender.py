@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from engine.artifact import Artifact, load_artifact
 from engine.data.events import Support, read_events
 from engine.errors import RequestError
-from engine.ranking.elicit import Question, Questions
+from engine.ranking.elicit import Question, Questions, questions
 from engine.ranking.explain import leave_one_out
-from engine.ranking.explore import Explore, read_explore
+from engine.ranking.explore import read_explore
 from engine.ranking.filters import FeatureFilters, Filter
 from engine.ranking.scorer import Adapted, Scorer
-from engine.ranking.slate import Because, Recommendation, Similar, Slate, best_rows, unseen
+from engine.ranking.slate import Because, Recommendation, Similar, Slate, best_rows
 from engine.stopwatch import lap
 
 Events = Sequence[Mapping[str, object]]
@@ -82,7 +82,7 @@ class Recommender:
         Raises:
             RequestError: an event cannot be understood.
         """
-        return np.asarray(self.score_batch([events], [user])[0])
+        return self._scorer.scores(self._adapt(events, user))
 
     def score_batch(
         self, events: Sequence[Events], users: Sequence[User] | None = None
@@ -135,13 +135,9 @@ class Recommender:
             self._scorer.need_posterior()
         with lap("adapt"):
             adapted = self._adapt(events, user)
-        with lap("score"):
-            scores_N = self._scorer.scores(adapted)
-            order_N = scores_N if how is None else self._explored(adapted, scores_N, how)
-        with lap("top_k"):
-            candidate_N, unknown = self._candidates(candidates, filter)
-            shown_N = unseen(candidate_N, adapted.support) if exclude_seen else candidate_N
-            slate_K = best_rows(order_N, shown_N, int(k))
+        allowed_N, unknown = self._candidates(candidates, filter)
+        barred = adapted.support.item_row if exclude_seen else None
+        slate_K, scores_K = self._scorer.best(adapted, int(k), allowed_N, barred, how)
         deviation_K = (
             self._scorer.deviations(adapted, slate_K).tolist()
             if how or uncertainty
@@ -149,12 +145,12 @@ class Recommender:
         )
         because: list[tuple[Because, ...]] = [()] * len(slate_K)
         if explain:
-            because = self._because(adapted.support, user, scores_N, candidate_N, slate_K, exclude_seen)
-        predictions = self._predictions(scores_N[slate_K])
+            because = self._because(adapted, user, allowed_N, slate_K, exclude_seen)
+        predictions = self._predictions(scores_K)
         items = tuple(
             Recommendation(self.item_ids[row], score, reasons, predicted, deviation)
             for row, score, reasons, predicted, deviation in zip(
-                slate_K.tolist(), scores_N[slate_K].tolist(), because, predictions, deviation_K, strict=True
+                slate_K.tolist(), scores_K.tolist(), because, predictions, deviation_K, strict=True
             )
         )
         return Slate(
@@ -185,11 +181,13 @@ class Recommender:
         """
         check_k(k)
         self._scorer.need_posterior()
-        adapted = self._adapt(events, user)
-        candidate_N, unknown = self._candidates(candidates, filter)
-        open_N = unseen(candidate_N, adapted.support)
+        with lap("adapt"):
+            adapted = self._adapt(events, user)
+        allowed_N, unknown = self._candidates(candidates, filter)
+        open_N = np.ones(len(self.item_ids), np.bool_) if allowed_N is None else allowed_N.copy()
+        open_N[adapted.support.item_row] = False
         open_N[[self._rows[i] for i in map(str, asked) if i in self._rows]] = False
-        rows, gains, known = self._scorer.questions(adapted, open_N, self._default_signal, int(k))
+        rows, gains, known = questions(self._scorer, adapted, open_N, self._default_signal, int(k))
         items = tuple(
             Question(self.item_ids[row], gain, chance)
             for row, gain, chance in zip(rows.tolist(), gains.tolist(), known.tolist(), strict=True)
@@ -223,14 +221,6 @@ class Recommender:
         known = self._user_encoder.kinds
         return tuple(sorted(name for name in user or () if name not in known))
 
-    def _explored(self, adapted: Adapted, scores_N: NDArray[np.float32], how: Explore) -> NDArray[np.float32]:
-        if how.method == "ucb":
-            deviation_N = self._scorer.deviations(adapted, slice(None))
-            return (scores_N + how.strength * deviation_N).astype(np.float32)
-        posterior = adapted.posterior
-        drawn_D = posterior.draw(np.random.default_rng(how.seed), how.strength)
-        return scores_N + self._scorer.own(drawn_D - posterior.mean_D)
-
     def check(self, events: Events) -> None:
         """Raise RequestError if an event cannot be understood; items that are unknown are fine."""
         self._read(events)
@@ -257,23 +247,29 @@ class Recommender:
 
     def _candidates(
         self, item_ids: Sequence[str] | None, filter: Filter | None
-    ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-        candidate_N = np.full(len(self.item_ids), item_ids is None)
-        named = dict.fromkeys(map(str, item_ids or ()))
+    ) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
+        """Which items may be shown, None for all, and the candidates that are not in the catalogue."""
+        matching_N = None if filter is None else self.filters.mask(filter)
+        if item_ids is None:
+            return matching_N, ()
+        named = dict.fromkeys(map(str, item_ids))
+        candidate_N = np.zeros(len(self.item_ids), np.bool_)
         candidate_N[[self._rows[item_id] for item_id in named if item_id in self._rows]] = True
-        if filter is not None:
-            candidate_N &= self.filters.mask(filter)
+        if matching_N is not None:
+            candidate_N &= matching_N
         return candidate_N, tuple(item_id for item_id in named if item_id not in self._rows)
 
     def _because(
         self,
-        support: Support,
+        adapted: Adapted,
         user: User,
-        scores_N: NDArray[np.float32],
-        candidate_N: NDArray[np.bool_],
+        allowed_N: NDArray[np.bool_] | None,
         slate_K: NDArray[np.int64],
         exclude_seen: bool,
     ) -> list[tuple[Because, ...]]:
+        support, scores_N = adapted.support, self._scorer.scores(adapted)
+        candidate_N = np.ones(len(self.item_ids), np.bool_) if allowed_N is None else allowed_N
+
         def score(supports: list[Support]) -> NDArray[np.float32]:
             return self._score(supports, [user] * len(supports))
 

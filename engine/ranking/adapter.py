@@ -19,6 +19,7 @@ from engine.learning.inner_loop import ClosedForm
 from engine.learning.meta import MetaModel, View
 from engine.learning.objectives import Rating
 from engine.learning.robust import outlier_weights
+from engine.ranking.arrays import array, group
 from engine.ranking.posterior import Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
 
 AGES = 2**N_GROUPS
@@ -44,9 +45,15 @@ class Adapter:
         """Whether users have a posterior distribution; descent gives its centre alone."""
         return isinstance(self._model.inner, ClosedForm)
 
-    def answer_precision(self, signal: int) -> float:
-        """How much a fresh event of this signal is believed."""
-        return float(np.logaddexp(0.0, self._precision_R[signal] + self._recency_by_age[0]))
+    def answer_precision(
+        self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
+    ) -> NDArray[np.float64]:
+        """How much a fresh event of this signal would tell about each item, (N,)."""
+        precision = np.logaddexp(0.0, self._precision_R[signal] + self._recency_by_age[0])
+        if self._model.inner.likelihood == "gaussian":
+            return np.full(len(phi_ND), precision)
+        p_N = 1 / (1 + np.exp(-(phi_ND @ posterior.mean_D)))
+        return np.asarray(precision * p_N * (1 - p_N))
 
     def __call__(self, support: Support, user_x: NDArray[np.float32]) -> UserPosterior:
         """The user's posterior. By descent its centre alone: the covariance then means nothing."""
@@ -107,12 +114,3 @@ def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Epis
         user_x_BF,
         [s.timestamp for s in supports],
     )
-
-
-def group(count: int) -> int:
-    """`log2_group` of one number."""
-    return min((count + 1).bit_length(), N_GROUPS) - 1
-
-
-def array(tensor: Tensor) -> NDArray[np.float32]:
-    return np.asarray(tensor.detach().numpy())

@@ -2,9 +2,9 @@
 
 What an answer is worth is what it would take away from the variance of score differences among the items
 that the user will probably be shown; what it is expected to be worth is that times the chance that the user
-knows the item at all. Knows nothing of catalogues or requests.
+knows the item at all. Knows nothing of requests.
 
-Shapes: M items that may be asked about, D embedding, K questions.
+Shapes: N catalogue, M items that may be asked about, D embedding, K questions.
 """
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 
 from engine.data.events import Ignored
 from engine.ranking.posterior import Array, quadratic
+from engine.ranking.scorer import Adapted, Scorer
+from engine.ranking.slate import best_rows
+
+POOL = 4000
+"""Items that may be asked about: those that most people know."""
+SHOWN = 1000
+"""Items that the user may be shown: those of the highest scores."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,25 @@ class Questions:
 
     def __iter__(self) -> Iterator[Question]:
         return iter(self.items)
+
+
+def questions(
+    scorer: Scorer, user: Adapted, open_N: NDArray[np.bool_], signal: int, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Which of the open items to ask about: rows, expected gains and chances of an answer, (K,).
+
+    Args:
+        signal: that of an expected answer.
+    """
+    known_N = scorer.known_N
+    pool_M = best_rows(known_N, open_N, POOL)
+    shown_M, score_M = scorer.best(user, SHOWN)
+    weight_M = np.exp(score_M.astype(np.float64) - score_M[0])
+    stake_DD = stake(scorer.phi_ND[shown_M] * scorer.scale_D, weight_M / weight_M.sum())
+    phi_MD, known_M = scorer.phi_ND[pool_M], known_N[pool_M].astype(np.float64)
+    precision_M = scorer.adapter.answer_precision(signal, phi_MD, user.posterior)
+    rows, gains = most_telling(user.posterior.covariance, phi_MD, precision_M, known_M, stake_DD, k)
+    return pool_M[rows], gains, known_M[rows]
 
 
 def most_telling(

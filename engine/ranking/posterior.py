@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dposv
 
 from engine.learning.newton import LEAST_VARIANCE, STEPS
 
@@ -127,5 +128,5 @@ def _mean(
     root_S = np.sqrt(precision_S)
     gram_SS = (root_S[:, None] * support_SD) @ (root_S[:, None] * spread_SD).T
     gram_SS.ravel()[:: n_events + 1] += 1.0
-    dual_S = np.linalg.solve(gram_SS, root_S * (target_S - support_SD @ w0_D))
+    _, dual_S, _ = dposv(gram_SS, root_S * (target_S - support_SD @ w0_D))
     return np.asarray(w0_D + (root_S * dual_S) @ spread_SD)
