@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
+from engine.config import load_config
+from engine.data.dataset import Dataset
+from engine.learning.assemble import model_from_state
 from engine.learning.closed_form import posterior_primal
 from engine.learning.inner_loop import ClosedForm, Support
 from engine.learning.meta import doubted
 from engine.learning.robust import Credence, LeftOut, Tails, leave_each_out
+from engine.learning.setup import build_model, build_training, set_up
+from tests.small import SMALL
 
 S, D = 6, 4
 
@@ -69,3 +75,21 @@ def test_padding_changes_nothing(doubt: Tails | Credence) -> None:
     alone = doubted(doubt, w0, short, popularity[:, :2], factor)
     assert padded.precision_BS[0, 2] == 0
     torch.testing.assert_close(padded.precision_BS[:, :2], alone.precision_BS)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["objective=click"], ["inner.method=gradient"], ["inner.method=gradient", "inner.scope=decision"]],
+)
+def test_every_way_of_adapting_learns_whom_to_believe(checkerboard_data: Path, options: list[str]) -> None:
+    options = [*SMALL, "outer.passes=1", "inner.robust=true", "episodes.event_noise=0.1", *options]
+    experiment = set_up(Dataset.load(checkerboard_data), load_config(None, options))
+    model = build_model(experiment)
+    assert isinstance(model.doubt, Credence)
+    before = model.doubt.numbers.detach().clone()
+    list(build_training(experiment, model).run())
+    assert (model.doubt.numbers != before).all()
+    episodes = experiment.held_out(experiment.split.test).episodes[5]
+    again = model_from_state(model.eval().state_dict(), experiment.config)
+    with torch.inference_mode():
+        assert torch.equal(again.predict(again.view(), episodes), model.predict(model.view(), episodes))
