@@ -23,6 +23,7 @@ from engine.learning.inner_loop import ClosedForm, Posterior, Support
 from engine.learning.items import ItemRepresentation, Items
 from engine.learning.objectives import Objective
 from engine.learning.prior import UserPrior
+from engine.learning.robust import Credence, Doubt, Tails, leave_each_out
 
 Rule = Literal["maml", "reptile"]
 
@@ -65,6 +66,7 @@ class MetaModel(nn.Module):
         objective: Objective,
         scale: float,
         ridge: EpisodicRidge | None = None,
+        doubt: Tails | Credence | None = None,
     ) -> None:
         """
         Args:
@@ -72,10 +74,11 @@ class MetaModel(nn.Module):
             objective: what is learned.
             scale: where the scale of scores starts.
             ridge: what shifts the base measure; not of ratings.
+            doubt: weighs events by how they fit the user's others.
         """
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
-        self.inner, self.objective, self.ridge = inner, objective, ridge
+        self.inner, self.objective, self.ridge, self.doubt = inner, objective, ridge, doubt
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.log_scale_D = nn.Parameter(torch.zeros_like(prior.log_precision_D))
         self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
@@ -122,6 +125,9 @@ class MetaModel(nn.Module):
         item_BS = episodes.support_item
         target_BS = target_BS - self.objective.offset(view.base_N, item_BS)
         support = Support(view.phi_ND[item_BS], target_BS, precision_BS)
+        if self.doubt is not None:
+            popularity_BS = (view.base_N - view.base_N.logsumexp(0))[item_BS] + math.log(len(view.base_N))
+            support = doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD)
         posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
         return posterior
 
@@ -143,6 +149,15 @@ class MetaModel(nn.Module):
         """Adapt and score, without dropout, (B, N)."""
         posterior = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
         return self.score(view, posterior, episodes.shots) + self.shift(view, episodes)
+
+
+def doubted(
+    doubt: Doubt, w0_BD: Tensor, support: Support, popularity_BS: Tensor, factor_DD: Tensor
+) -> Support:
+    """Events that do not fit the user's others are believed less."""
+    phi_BSD, target_BS, precision_BS = support
+    left_out = leave_each_out(w0_BD, phi_BSD, factor_DD, target_BS, precision_BS)
+    return Support(phi_BSD, target_BS, precision_BS * doubt(left_out, target_BS, popularity_BS))
 
 
 def noisy(posterior: Posterior, noise: Noise) -> Posterior:

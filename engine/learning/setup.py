@@ -35,7 +35,7 @@ from engine.evaluation.protocol import (
     split_users,
 )
 from engine.evaluation.validation import validation_quality
-from engine.learning.assemble import inner_loop
+from engine.learning.assemble import doubt_of, inner_loop
 from engine.learning.episodic_ridge import EpisodicRidge, fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
@@ -85,7 +85,13 @@ class Experiment:
     def rules(self) -> EpisodeRules:
         episodes = self.config.episodes
         return EpisodeRules(
-            self.relevant, self.order, episodes.shots_max, episodes.query_after, episodes.event_dropout
+            self.relevant,
+            self.order,
+            episodes.shots_max,
+            episodes.query_after,
+            episodes.event_dropout,
+            episodes.event_noise,
+            len(self.item_x),
         )
 
     def held_out(self, users: NDArray[np.int64]) -> HeldOut:
@@ -285,6 +291,7 @@ def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaM
         counted.objective,
         counted.scale,
         counted.ridge,
+        doubt_of(config, counted.scale),
     )
     model.prior.x_mean_F.copy_(torch.from_numpy(user_x.mean(axis=0)))
     return model
