@@ -126,7 +126,7 @@ class MetaModel(nn.Module):
         target_BS = target_BS - self.objective.offset(view.base_N, item_BS)
         support = Support(view.phi_ND[item_BS], target_BS, precision_BS)
         if self.doubt is not None:
-            popularity_BS = (view.base_N - view.base_N.logsumexp(0))[item_BS] + math.log(len(view.base_N))
+            popularity_BS = relative_popularity(view.base_N)[item_BS]
             support = doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD)
         posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
         return posterior
@@ -149,6 +149,11 @@ class MetaModel(nn.Module):
         """Adapt and score, without dropout, (B, N)."""
         posterior = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
         return self.score(view, posterior, episodes.shots) + self.shift(view, episodes)
+
+
+def relative_popularity(base_N: Tensor) -> Tensor:
+    """Log-popularity beside the mean item's, (N,)."""
+    return base_N - base_N.logsumexp(0) + math.log(len(base_N))
 
 
 def doubted(
