@@ -63,6 +63,11 @@ class Recommender:
         """Changes whenever what the artifact holds changes."""
         return str(self.manifest["version"])
 
+    @property
+    def user_kinds(self) -> dict[str, str]:
+        """What can be told of a person: feature -> category, tags, number, text or vector."""
+        return self._user_encoder.kinds
+
     @cached_property
     def titles(self) -> list[str] | None:
         """Names to show, one per catalogue row, where the items table has a title or name column."""
@@ -135,8 +140,7 @@ class Recommender:
                 zip(slate_K, self._predictions(scores_N[slate_K]), strict=True)
             )
         )
-        known = self._user_encoder.kinds
-        unused = tuple(sorted(name for name in user or () if name not in known))
+        unused = tuple(sorted(name for name in user or () if name not in self.user_kinds))
         return Slate(items, len(support.item_row), support.ignored, unknown, unused)
 
     def _predictions(self, scores_K: NDArray[np.float32]) -> list[float] | list[None]:

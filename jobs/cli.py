@@ -1,6 +1,8 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-firstclick demo | prepare | pretrain | evaluate | serve | recommend | benchmark
+firstclick demo | inspect | prepare | pretrain | evaluate | report | serve | recommend | benchmark
+
+What a command does is imported when it runs: help and completion take no seconds.
 """
 
 from __future__ import annotations
@@ -12,18 +14,17 @@ from typing import Annotated
 
 import typer
 
-from jobs.benchmark import benchmark_command
-from jobs.demo import demo
-from jobs.evaluate import evaluate_command
-from jobs.prepare import prepare_command
-from jobs.pretrain import pretrain_command
-from jobs.recommend import recommend_command
-from jobs.terminal import console, run_app
-from serve_apps.local import serving
+from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend
+from jobs.terminal import console, examples, run_app
 
 app = typer.Typer(
     name="firstclick",
     help="Recommends well to people it has hardly seen.",
+    epilog=examples(
+        "firstclick demo --once",
+        "firstclick inspect my_tables/",
+        "firstclick --install-completion    (commands, options and configuration keys in your shell)",
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -45,7 +46,7 @@ def _options(
     pass
 
 
-@app.command("demo")
+@app.command("demo", epilog=examples("firstclick demo", "firstclick demo --once --workers 0"))
 def demo_command(
     once: Annotated[bool, typer.Option("--once", help="Stop the server at the end.")] = False,
     folder: Annotated[Path, typer.Option(help="Where data, runs and artifacts go.")] = Path("runs/demo"),
@@ -56,15 +57,19 @@ def demo_command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server.")] = 8000,
 ) -> None:
     """Meta-learn a prior on MovieLens-100k, compare it with baselines, serve it."""
+    from jobs.demo import demo
+    from serve_apps.local import serving
+
     demo(folder, movielens, workers, port, serving, (lambda: None) if once else wait_for_stop)
 
 
-app.command("prepare")(prepare_command)
-app.command("pretrain")(pretrain_command)
-app.command("evaluate")(evaluate_command)
+app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect_command)
+app.command("prepare", epilog=prepare.EXAMPLES)(prepare.prepare_command)
+app.command("pretrain", epilog=pretrain.EXAMPLES)(pretrain.pretrain_command)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate_command)
 
 
-@app.command("serve")
+@app.command("serve", epilog=examples("firstclick serve --artifact artifact --port 8000"))
 def serve_command(
     artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
@@ -75,6 +80,8 @@ def serve_command(
 
     On a cluster use: serve deploy serve_apps/config.yaml
     """
+    from serve_apps.local import serving
+
     with serving(str(artifact), host, port, num_replicas=replicas) as server:
         console.print(
             f"serving on [bold]{server.url}[/], documentation at {server.url}/docs; Ctrl-C stops it"
@@ -82,8 +89,8 @@ def serve_command(
         wait_for_stop()
 
 
-app.command("recommend")(recommend_command)
-app.command("benchmark")(benchmark_command)
+app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend_command)
+app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark_command)
 
 
 def wait_for_stop() -> None:

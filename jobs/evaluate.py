@@ -8,11 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from engine.artifact import load_artifact, read_manifest
+from engine.artifact import load_artifact
 from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
@@ -20,11 +17,10 @@ from engine.evaluation.baselines import baselines
 from engine.evaluation.cold_items import USER_COLD
 from engine.evaluation.panels import plot_panels
 from engine.evaluation.plot import plot
-from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
-from engine.evaluation.validation import HEADLINES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, set_up
+from jobs.commands.evaluate import evaluate_command
 from jobs.evaluate_cold import compare_cold
 from jobs.judge import judge
 from jobs.terminal import console, run_command
@@ -83,26 +79,6 @@ def save_reports(panels: Mapping[str, Sequence[Report]], out: Path, metric: str 
     if len(panels) == 1:
         return plot(next(iter(panels.values())), path, metric)
     return plot_panels(panels, path, metric)
-
-
-def evaluate_command(
-    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
-    data: Annotated[Path, typer.Option(help="Folder of the data set it was trained on.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for quality.json (every user's figure) and quality.png.")
-    ] = None,
-) -> None:
-    """Measure quality by shots on unseen users, and on unseen items if held out, beside tuned baselines."""
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    reports = evaluate(artifact, data)
-    metric = HEADLINES[read_manifest(artifact)["config"]["objective"]]
-    for report in reports.values():
-        for shown in dict.fromkeys((metric, "ndcg@10")):
-            console.print(terminal_table([report], shown))
-    if out is not None:
-        panels = {scenario: [report] for scenario, report in reports.items()}
-        console.print(f"plot: {save_reports(panels, out, metric)}")
 
 
 def main() -> None:
