@@ -71,7 +71,7 @@ def train_here(experiment: Experiment, out: Path, folder: Path) -> Iterator[Pass
         if training.done or report.passes_done % experiment.config.train.checkpoint_every == 0:
             save(training, experiment, folder)
         yield report
-    publish(experiment, training.best_model(), training.best_quality, out)
+    publish(experiment, training.best_model(), training.best_quality, out, training.history)
 
 
 def run_name(experiment: Experiment) -> str:

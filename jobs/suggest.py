@@ -26,7 +26,7 @@ def close_items(text: str, titles: Mapping[str, str]) -> list[str]:
     found = [item for item, title in titles.items() if all(word in title.lower() for word in words)]
     found = sorted(found, key=lambda item: len(titles[item]))[:SHOWN] if words else []
     if len(found) < SHOWN and len(titles) <= LARGE:
-        found += [item for item in _alike(text, titles) if item not in found]
+        found = list(dict.fromkeys([*found, *_alike(text, titles)]))
     return [_shown(item, titles[item]) for item in found[:SHOWN]]
 
 
