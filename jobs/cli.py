@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend
+from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend, report
 from jobs.terminal import console, examples, run_app
 
 app = typer.Typer(
@@ -67,6 +67,7 @@ app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect_command)
 app.command("prepare", epilog=prepare.EXAMPLES)(prepare.prepare_command)
 app.command("pretrain", epilog=pretrain.EXAMPLES)(pretrain.pretrain_command)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate_command)
+app.command("report", epilog=report.EXAMPLES)(report.report_command)
 
 
 @app.command("serve", epilog=examples("firstclick serve --artifact artifact --port 8000"))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from engine.artifact import load_artifact
+from engine.artifact import Artifact, load_artifact
 from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
@@ -30,6 +31,18 @@ def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
     """Every method by scenario: "user-cold"; also "item-cold" and "both-cold" if training held items out.
 
     Raises:
+        ArtifactError, DataError: one of the two is wrong, or they do not belong together.
+    """
+    loaded, experiment = open_experiment(artifact, data)
+    version = loaded.manifest["version"]
+    reports = measure(experiment, loaded.model)
+    return {name: replace(r, context=r.context | {"artifact": version}) for name, r in reports.items()}
+
+
+def open_experiment(artifact: Path, data: Path) -> tuple[Artifact, Experiment]:
+    """An artifact and the experiment it came from.
+
+    Raises:
         ArtifactError, DataError: one of the two is wrong, or the artifact was trained on other data, so
             that nobody knows which users it has not seen.
     """
@@ -41,11 +54,15 @@ def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
             fix="Give the data set it was trained on, or pretrain on this one.",
         )
     config = parse_config(loaded.manifest["config"], where=f"{artifact}, written by another version")
-    experiment = set_up(dataset, config)
-    reports = {USER_COLD: compare(experiment, loaded.model)}
+    return loaded, set_up(dataset, config)
+
+
+def measure(experiment: Experiment, model: MetaModel) -> dict[str, Report]:
+    """Every scenario of `evaluate`."""
+    reports = {USER_COLD: compare(experiment, model)}
     if experiment.cold_N.any():
         with console.status("measuring cold items"):
-            reports |= compare_cold(experiment, loaded.model)
+            reports |= compare_cold(experiment, model)
     return reports
 
 
