@@ -19,13 +19,15 @@ from jobs.reporting.drawing import PALETTE, axes_of, few_ticks, label_of, legend
 from jobs.reporting.groups import LEAST, UserGroups
 
 MOST_FEATURES = 5
+BESIDE = ("late popularity", "item mean + user offset")
+"""Baselines that know nothing of a person's taste: what every group gets without the model."""
 
 
 def users_section(report: Report, groups: Sequence[UserGroups], metric: str) -> Section:
     """A chart a feature: the model and a baseline after as many events as were measured at most."""
     shots = max(report.shots)
-    rival = next((m for m in ("late popularity", "popularity") if m in report.methods), None)
-    methods = [report.reference, *([rival] if rival and _applies(report, rival, metric, shots) else [])]
+    others = [m for m in report.methods if m != report.reference and report.mean(m, metric, shots).n]
+    methods = [report.reference, *[m for m in BESIDE if m in others][:1]]
     charts = [_chart(report, by, metric, shots, methods) for by in groups[:MOST_FEATURES]]
     text = (
         f"{spelled(metric)} after {shots} events, with 95 % confidence; groups of {LEAST} users or more. "
@@ -81,7 +83,3 @@ def _chart(report: Report, groups: UserGroups, metric: str, shots: int, methods:
     name = "".join(c if c.isalnum() else "-" for c in groups.feature.lower())
     caption = "In brackets: users of the group."
     return Chart(f"users-{name}", f"By {groups.feature}", caption, figure)
-
-
-def _applies(report: Report, method: str, metric: str, shots: int) -> bool:
-    return metric in report.metrics and report.mean(method, metric, shots).n > 0
