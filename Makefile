@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_ARGS ?=
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup redis demo test check bench clean
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -13,6 +13,9 @@ setup: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+redis:             ## a Redis for the tests of the event store; without it they are skipped (Debian, as root)
+	command -v redis-server || { apt-get update -q && apt-get install -yq redis-server; }
 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)

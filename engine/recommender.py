@@ -16,11 +16,15 @@ import torch
 from numpy.typing import NDArray
 
 from engine.artifact import Artifact, load_artifact
-from engine.data.episodes import support_only
 from engine.data.events import Support, read_events
 from engine.errors import RequestError
+from engine.ranking.elicit import Question, Questions, questions
 from engine.ranking.explain import leave_one_out
-from engine.ranking.slate import Because, Recommendation, Slate, best_rows, unseen
+from engine.ranking.explore import read_explore
+from engine.ranking.filters import FeatureFilters, Filter
+from engine.ranking.scorer import Adapted, Scorer
+from engine.ranking.slate import Because, Recommendation, Similar, Slate, best_rows
+from engine.stopwatch import lap
 
 Events = Sequence[Mapping[str, object]]
 User = Mapping[str, object] | None
@@ -41,13 +45,13 @@ class Recommender:
         self.manifest = artifact.manifest
         self.catalogue = artifact.items
         self.signals = artifact.signals
+        self.filters = FeatureFilters(artifact.items, artifact.item_encoder)
         self._default_signal = artifact.default_signal
         self.item_ids: list[str] = artifact.items["item_id"].to_pylist()
         self._rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self._user_encoder = artifact.user_encoder
         self._model = artifact.model
-        with torch.inference_mode():
-            self._view = self._model.view()
+        self._scorer = Scorer(artifact.model)
 
     @classmethod
     def load(cls, folder: str | Path) -> Recommender:
@@ -83,7 +87,7 @@ class Recommender:
         Raises:
             RequestError: an event cannot be understood.
         """
-        return np.asarray(self.score_batch([events], [user])[0])
+        return self._scorer.scores(self._adapt(events, user))
 
     def score_batch(
         self, events: Sequence[Events], users: Sequence[User] | None = None
@@ -106,6 +110,9 @@ class Recommender:
         exclude_seen: bool = True,
         explain: bool = False,
         candidates: Sequence[str] | None = None,
+        filter: Filter | None = None,
+        explore: Mapping[str, object] | str | None = None,
+        uncertainty: bool = False,
     ) -> Slate:
         """The K best items for one user.
 
@@ -116,32 +123,111 @@ class Recommender:
             exclude_seen: leave out the items of ``events``.
             explain: give for each item the events that matter most, of the latest 50.
             candidates: rank these items only; unknown ones are ignored and reported.
+            filter: rank only items with these features, as ``{"genre": ["Drama"], "year": {"min": 1990}}``
+                (`FeatureFilters.mask`); joined with ``candidates`` by "and".
+            explore: show also what is not yet sure to be good: ``"thompson"``, ``"ucb"`` or ``{"method",
+                "strength"?, "seed"?}`` (`read_explore`). The order is then the explored one; ``score`` and
+                what explains it stay those of the posterior's mean, so scores need not descend.
+            uncertainty: give each score's standard deviation under the posterior; ``explore`` does so, too.
 
         Raises:
-            RequestError: k < 1, or an event cannot be understood.
+            RequestError: k < 1, an event, filter or way to explore cannot be understood, or the model adapts
+                by gradient descent and so knows no uncertainty.
         """
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-            raise RequestError(f"k = {k!r}", fix="Ask for at least one item.")
-        support = self._read(events)
-        candidate_N, unknown = self._candidates(candidates)
-        scores_N = self._score([support], [user])[0]
-        slate_K = best_rows(scores_N, unseen(candidate_N, support) if exclude_seen else candidate_N, int(k))
-        because = (
-            self._because(support, user, scores_N, candidate_N, slate_K, exclude_seen) if explain else None
+        check_k(k)
+        how = read_explore(explore)
+        if how or uncertainty:
+            self._scorer.need_posterior()
+        with lap("adapt"):
+            adapted = self._adapt(events, user)
+        allowed_N, unknown = self._candidates(candidates, filter)
+        barred = adapted.support.item_row if exclude_seen else None
+        slate_K, scores_K = self._scorer.best(adapted, int(k), allowed_N, barred, how)
+        deviation_K = (
+            self._scorer.deviations(adapted, slate_K).tolist()
+            if how or uncertainty
+            else [None] * len(slate_K)
         )
+        because: list[tuple[Because, ...]] = [()] * len(slate_K)
+        if explain:
+            because = self._because(adapted, user, allowed_N, slate_K, exclude_seen)
+        predictions = self._predictions(scores_K)
         items = tuple(
-            Recommendation(
-                self.item_ids[row],
-                float(scores_N[row]),
-                because[place] if because else (),
-                predicted,
-            )
-            for place, (row, predicted) in enumerate(
-                zip(slate_K, self._predictions(scores_N[slate_K]), strict=True)
+            Recommendation(self.item_ids[row], score, reasons, predicted, deviation)
+            for row, score, reasons, predicted, deviation in zip(
+                slate_K.tolist(), scores_K.tolist(), because, predictions, deviation_K, strict=True
             )
         )
-        unused = tuple(sorted(name for name in user or () if name not in self.user_kinds))
-        return Slate(items, len(support.item_row), support.ignored, unknown, unused)
+        return Slate(
+            items, len(adapted.support.item_row), adapted.support.ignored, unknown, self._unused(user)
+        )
+
+    def elicit(
+        self,
+        events: Events = (),
+        user: User = None,
+        k: int = 5,
+        candidates: Sequence[str] | None = None,
+        filter: Filter | None = None,
+        asked: Sequence[str] = (),
+    ) -> Questions:
+        """The K items to ask this user about next, the most telling first, chosen as a set.
+
+        An answer is an event; one that the user cannot give ("never heard of it") is none: name the item in
+        ``asked``, so that it is not asked again. Items of ``events`` are not asked about, either.
+
+        Args:
+            events, user, candidates, filter: as for `recommend`.
+            k: at most this many.
+            asked: items already asked about.
+
+        Raises:
+            RequestError: as for `recommend`; also where the model adapts by gradient descent.
+        """
+        check_k(k)
+        self._scorer.need_posterior()
+        with lap("adapt"):
+            adapted = self._adapt(events, user)
+        allowed_N, unknown = self._candidates(candidates, filter)
+        open_N = np.ones(len(self.item_ids), np.bool_) if allowed_N is None else allowed_N.copy()
+        open_N[adapted.support.item_row] = False
+        open_N[[self._rows[i] for i in map(str, asked) if i in self._rows]] = False
+        rows, gains, known = questions(self._scorer, adapted, open_N, self._default_signal, int(k))
+        items = tuple(
+            Question(self.item_ids[row], gain, chance)
+            for row, gain, chance in zip(rows.tolist(), gains.tolist(), known.tolist(), strict=True)
+        )
+        return Questions(
+            items, len(adapted.support.item_row), adapted.support.ignored, unknown, self._unused(user)
+        )
+
+    def similar(self, item_id: str, k: int = 10) -> tuple[Similar, ...]:
+        """The K items whose scores go most with this one's over all users; items without events are among
+        them, by their features.
+
+        Raises:
+            RequestError: k < 1, or the item is not in the catalogue.
+        """
+        check_k(k)
+        row = self._rows.get(str(item_id))
+        if row is None:
+            raise RequestError(f"no item {item_id!r} in the catalogue", fix="Give an id of the items table.")
+        likeness_N = self._scorer.likeness(row)
+        others_N = np.ones(len(self.item_ids), np.bool_)
+        others_N[row] = False
+        rows = best_rows(likeness_N, others_N, int(k))
+        return tuple(Similar(self.item_ids[r], float(likeness_N[r])) for r in rows)
+
+    def _adapt(self, events: Events, user: User) -> Adapted:
+        average_F = self._model.prior.x_mean_F.numpy()
+        return self._scorer.adapt(self._read(events), self._user_encoder.transform_one(user, average_F))
+
+    def _unused(self, user: User) -> tuple[str, ...]:
+        return tuple(sorted(name for name in user or () if name not in self.user_kinds))
+
+    def check(self, events: Events) -> None:
+        """Raise RequestError if an event cannot be understood; items that are unknown are fine."""
+        self._read(events)
 
     def _predictions(self, scores_K: NDArray[np.float32]) -> list[float] | list[None]:
         """The chance or the number that each score stands for; numbers within the data's scale."""
@@ -161,30 +247,33 @@ class Recommender:
             return np.empty((0, len(self.item_ids)), np.float32)
         average_F = self._model.prior.x_mean_F.numpy()
         user_x = np.stack([self._user_encoder.transform_one(user, average_F) for user in users])
-        episodes = support_only(
-            [s.item_row for s in supports],
-            [s.signal for s in supports],
-            user_x,
-            [s.timestamp for s in supports],
-        )
-        with torch.inference_mode():
-            return np.asarray(self._model.predict(self._view, episodes).numpy())
+        return self._scorer.predict(list(supports), user_x)
 
-    def _candidates(self, item_ids: Sequence[str] | None) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-        candidate_N = np.full(len(self.item_ids), item_ids is None)
-        named = dict.fromkeys(map(str, item_ids or ()))
+    def _candidates(
+        self, item_ids: Sequence[str] | None, filter: Filter | None
+    ) -> tuple[NDArray[np.bool_] | None, tuple[str, ...]]:
+        """Which items may be shown, None for all, and the candidates that are not in the catalogue."""
+        matching_N = None if filter is None else self.filters.mask(filter)
+        if item_ids is None:
+            return matching_N, ()
+        named = dict.fromkeys(map(str, item_ids))
+        candidate_N = np.zeros(len(self.item_ids), np.bool_)
         candidate_N[[self._rows[item_id] for item_id in named if item_id in self._rows]] = True
+        if matching_N is not None:
+            candidate_N &= matching_N
         return candidate_N, tuple(item_id for item_id in named if item_id not in self._rows)
 
     def _because(
         self,
-        support: Support,
+        adapted: Adapted,
         user: User,
-        scores_N: NDArray[np.float32],
-        candidate_N: NDArray[np.bool_],
+        allowed_N: NDArray[np.bool_] | None,
         slate_K: NDArray[np.int64],
         exclude_seen: bool,
     ) -> list[tuple[Because, ...]]:
+        support, scores_N = adapted.support, self._scorer.scores(adapted)
+        candidate_N = np.ones(len(self.item_ids), np.bool_) if allowed_N is None else allowed_N
+
         def score(supports: list[Support]) -> NDArray[np.float32]:
             return self._score(supports, [user] * len(supports))
 
@@ -201,3 +290,9 @@ class Recommender:
             )
             for place in range(len(slate_K))
         ]
+
+
+def check_k(k: object) -> None:
+    """Raise RequestError unless k is a whole number from 1."""
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise RequestError(f"k = {k!r}", fix="Ask for at least one item.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,32 @@ def resume(training: Training, experiment: Experiment, folder: Path) -> None:
             where=str(path),
             fix="Give another --run to start anew.",
         ) from error
+
+
+def adopt(source: Path, experiment: Experiment, folder: Path, but: Sequence[str]) -> None:
+    """Take over into ``folder`` the state that another run left in ``source``.
+
+    Args:
+        but: the options in which the two runs may differ.
+
+    Raises:
+        TrainingError: the file is broken.
+        ConfigError: the runs differ in more.
+    """
+    state, ours = _read(source / STATE), identity(experiment)
+    more = _differences(state["identity"] | {key: ours[key] for key in but}, ours)
+    if more:
+        raise ConfigError(f"the run to go on from is another one: {more[0]}", where=str(source))
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save({**state, "identity": ours}, folder / f".{STATE}")
+    os.replace(folder / f".{STATE}", folder / STATE)
+
+
+def standing(folder: Path) -> dict[str, Any]:
+    """How far the newest checkpoint in or below ``folder`` is: some of a ``PassReport``."""
+    state = _read(max(folder.rglob(STATE), key=lambda path: path.stat().st_mtime_ns))
+    done, best = state["passes_done"], state["best_quality"]
+    return {"passes_done": done, "quality": best, "best_quality": best}
 
 
 def identity(experiment: Experiment) -> dict[str, str]:

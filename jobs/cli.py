@@ -1,6 +1,7 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-firstclick demo | inspect | prepare | pretrain | evaluate | report | serve | recommend | benchmark
+firstclick demo | inspect | prepare | pretrain | evaluate | report | tune | serve | keys | models
+| recommend | benchmark
 
 What a command does is imported when it runs: help and completion take no seconds.
 """
@@ -14,8 +15,9 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend, report
+from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend, report, tune
 from jobs.terminal import console, examples, run_app
+from serve_apps.commands import keys, models
 
 app = typer.Typer(
     name="firstclick",
@@ -68,14 +70,31 @@ app.command("prepare", epilog=prepare.EXAMPLES)(prepare.prepare_command)
 app.command("pretrain", epilog=pretrain.EXAMPLES)(pretrain.pretrain_command)
 app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate_command)
 app.command("report", epilog=report.EXAMPLES)(report.report_command)
+app.command("tune", epilog=tune.EXAMPLES)(tune.tune_command)
 
 
-@app.command("serve", epilog=examples("firstclick serve --artifact artifact --port 8000"))
+@app.command(
+    "serve",
+    epilog=examples(
+        "firstclick serve --artifact artifact --port 8000",
+        "firstclick serve --registry models --api-keys keys.json",
+    ),
+)
 def serve_command(
-    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
+    artifact: Annotated[Path | None, typer.Option(help="Folder of the artifact.")] = None,
+    registry: Annotated[
+        Path | None, typer.Option(help="A model registry instead: see 'firstclick models'.")
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     replicas: Annotated[int, typer.Option(min=1, help="Number of replicas.")] = 1,
+    event_store: Annotated[
+        str | None,
+        typer.Option(help="A file or redis://... to keep events in; default: events.sqlite beside."),
+    ] = None,
+    api_keys: Annotated[
+        Path | None, typer.Option(help="File of API keys: see 'firstclick keys'; default: none is asked for.")
+    ] = None,
 ) -> None:
     """Serve recommendations over HTTP on this machine until stopped.
 
@@ -83,13 +102,30 @@ def serve_command(
     """
     from serve_apps.local import serving
 
-    with serving(str(artifact), host, port, num_replicas=replicas) as server:
+    beside = (artifact or registry or Path()).resolve().parent / "events.sqlite"
+    options = {"num_replicas": replicas, "event_store": event_store or str(beside)}
+    if registry is not None:
+        options["registry"] = str(registry)
+    if api_keys is not None:
+        options["api_keys"] = str(api_keys)
+    else:
+        console.print(f"no API keys: whoever reaches {host}:{port} may use all of it")
+    with serving(artifact, host, port, **options) as server:
         console.print(
             f"serving on [bold]{server.url}[/], documentation at {server.url}/docs; Ctrl-C stops it"
         )
         wait_for_stop()
 
 
+app.add_typer(keys, name="keys", epilog=examples("firstclick keys create shop --scope read --file keys.json"))
+app.add_typer(
+    models,
+    name="models",
+    epilog=examples(
+        "firstclick models add artifact --registry models",
+        "firstclick models promote VERSION --registry models",
+    ),
+)
 app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend_command)
 app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark_command)
 

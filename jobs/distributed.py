@@ -9,12 +9,13 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
+from ray import ObjectRef
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
@@ -24,7 +25,7 @@ from engine.config import Config, to_dict
 from engine.data.dataset import Dataset
 from engine.errors import FirstclickError, TrainingError
 from engine.learning.meta import MetaModel
-from engine.learning.setup import Experiment, build_model, build_training, set_up
+from engine.learning.setup import Counted, Experiment, build_model, build_training, set_up
 from engine.learning.training import PassReport, Training
 from engine.learning.workers import averaged
 from jobs.checkpoints import resume, save
@@ -32,15 +33,25 @@ from jobs.cluster import attach
 from jobs.publish import publish
 
 
-def train_distributed(data: Path, out: Path, config: Config, storage: Path, run: str) -> Iterator[PassReport]:
+@dataclass(frozen=True)
+class Shared:
+    """What many runs on one cluster have in common, in its object store."""
+
+    dataset: ObjectRef[Dataset]
+    counted: ObjectRef[Counted]
+
+
+def train_distributed(
+    data: Path, out: Path | None, config: Config, storage: Path, run: str, shared: Shared | None = None
+) -> Iterator[PassReport]:
     """Train on a cluster (or a local one, where none is running), yielding a report a pass.
 
-    The driver holds no model: rank 0 publishes the artifact. A worker that fails is restarted from the
-    last checkpoint, up to three times.
+    The driver holds no model: rank 0 publishes the artifact, unless ``out`` is None. A worker that fails is
+    restarted from the last checkpoint, up to three times. What is ``shared`` is not read and counted again.
     """
     attach()
     reports = Queue(actor_options={"num_cpus": 0})
-    trainer = build_trainer(data, out, config, storage, run, reports)
+    trainer = build_trainer(data, out, config, storage, run, reports, shared)
     fit = _Fit(trainer)
     fit.start()
     try:
@@ -59,7 +70,13 @@ def train_distributed(data: Path, out: Path, config: Config, storage: Path, run:
 
 
 def build_trainer(
-    data: Path, out: Path, config: Config, storage: Path, run: str, reports: Queue
+    data: Path,
+    out: Path | None,
+    config: Config,
+    storage: Path,
+    run: str,
+    reports: Queue,
+    shared: Shared | None = None,
 ) -> TorchTrainer:
     """The Ray Train run of one configuration."""
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # report() waits for it
@@ -67,9 +84,10 @@ def build_trainer(
         train_worker,
         train_loop_config={
             "data": str(data.resolve()),
-            "out": str(out.resolve()),
+            "out": out and str(out.resolve()),
             "config": to_dict(config),
             "reports": reports,
+            "shared": shared,
         },
         scaling_config=ScalingConfig(num_workers=config.train.workers, use_gpu=config.train.use_gpu),
         run_config=RunConfig(
@@ -93,8 +111,10 @@ def _train(args: dict[str, Any]) -> None:
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     config = Config(**args["config"])
-    experiment = set_up(Dataset.load(Path(args["data"])), config)
-    training = build_training(experiment, build_model(experiment).to(get_device()), _averaged, rank, world)
+    shared: Shared | None = args["shared"]
+    experiment = set_up(ray.get(shared.dataset) if shared else Dataset.load(Path(args["data"])), config)
+    model = build_model(experiment, ray.get(shared.counted) if shared else None)
+    training = build_training(experiment, model.to(get_device()), _averaged, rank, world)
     checkpoint = ray.train.get_checkpoint()
     if checkpoint is not None:
         with checkpoint.as_directory() as folder:
@@ -104,7 +124,7 @@ def _train(args: dict[str, Any]) -> None:
             args["reports"].put(report)
         if training.done or report.passes_done % config.train.checkpoint_every == 0:
             _checkpoint(training, experiment, report, rank)
-    if rank == 0:
+    if rank == 0 and args["out"]:
         best = training.best_model().cpu()
         publish(experiment, best, training.best_quality, Path(args["out"]), training.history)
 

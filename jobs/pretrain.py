@@ -22,7 +22,7 @@ from engine.data.dataset import Dataset
 from engine.errors import ConfigError
 from engine.evaluation.validation import MEASURES
 from engine.learning.setup import Experiment, build_model, build_training, set_up
-from engine.learning.training import PassReport
+from engine.learning.training import PassReport, Training
 from jobs.checkpoints import plain_options, resume, save
 from jobs.commands.pretrain import pretrain_command
 from jobs.distributed import train_distributed
@@ -47,12 +47,10 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
     experiment = set_up(Dataset.load(data), config)  # says what is wrong before any worker starts
     run = run_name(experiment) if run is None else _checked(run)
     console.print(f"run [bold]{run}[/] in {storage}: {describe(experiment)}")
-    if config.train.workers:
-        reports = train_distributed(data, out, config, storage, run)
-    else:
-        reports = train_here(experiment, out, storage / run)
     try:
-        last = show_passes(reports, config.outer.passes, MEASURES[config.objective])
+        last = show_passes(
+            train(experiment, data, out, storage, run), config.outer.passes, MEASURES[config.objective]
+        )
     except KeyboardInterrupt:
         console.print(f"stopped; the same command goes on from the last checkpoint of run {run}")
         raise
@@ -63,15 +61,27 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
     return read_manifest(out)
 
 
+def train(experiment: Experiment, data: Path, out: Path, storage: Path, run: str) -> Iterator[PassReport]:
+    """Train where the configuration says, from the last checkpoint on, and publish at the end."""
+    if experiment.config.train.workers:
+        return train_distributed(data, out, experiment.config, storage, run)
+    return train_here(experiment, out, storage / run)
+
+
 def train_here(experiment: Experiment, out: Path, folder: Path) -> Iterator[PassReport]:
     """Train in this process, with checkpoints in ``folder``, and publish at the end."""
     training = build_training(experiment, build_model(experiment))
+    yield from with_checkpoints(training, experiment, folder)
+    publish(experiment, training.best_model(), training.best_quality, out, training.history)
+
+
+def with_checkpoints(training: Training, experiment: Experiment, folder: Path) -> Iterator[PassReport]:
+    """Train from the last checkpoint in ``folder`` on, leaving others there."""
     resume(training, experiment, folder)
     for report in training.run():
         if training.done or report.passes_done % experiment.config.train.checkpoint_every == 0:
             save(training, experiment, folder)
         yield report
-    publish(experiment, training.best_model(), training.best_quality, out, training.history)
 
 
 def run_name(experiment: Experiment) -> str:

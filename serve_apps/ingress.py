@@ -1,121 +1,119 @@
-"""The HTTP interface: paths, what each takes and answers.
+"""The HTTP interface as one ASGI application: the paths, and the layers in front of them.
 
-Knows nothing of Ray and of how the model came to be loaded. Adapting and ranking take about a millisecond and
-run on the event loop; explaining, which adapts once for each event, and search, which scans the catalogue's
-text, run in a thread.
+From the outside in: unexpected errors, the access log, origins of web pages, API keys, the limit on bodies.
+Knows nothing of Ray and of how the model came to be loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
-from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from serve_apps import problems
-from serve_apps.bodies import LIMIT_BYTES, BodyLimit, StrictJsonRoute
-from serve_apps.schemas import (
-    ItemsAnswer,
-    ItemsQuery,
-    ModelAnswer,
-    RecommendAnswer,
-    RecommendRequest,
-    StatusAnswer,
-)
-from serve_apps.served_model import ServedModel
+from serve_apps.access_log import AccessLog
+from serve_apps.bodies import LIMIT_BYTES, BodyLimit
+from serve_apps.paths.catalogue import catalogue
+from serve_apps.paths.model import about_model, rolling_out
+from serve_apps.paths.people import about_people
+from serve_apps.paths.recommending import recommending
+from serve_apps.paths.status import status
+from serve_apps.security.api_keys import ApiKeys
+from serve_apps.security.guard import Guard, needed_scope
+from serve_apps.security.rate_limit import RateLimit
+from serve_apps.service import Service
+from serve_apps.trace import REQUEST_ID
 
 _SUMMARY = "Recommends well to people it has hardly seen."
-_PROBLEMS: dict[int, str] = {
-    400: "The body is not valid JSON.",
-    413: "The body is too large.",
-    415: "The body is not declared as JSON.",
-    422: "A field or parameter is missing, unknown, of the wrong type or out of range.",
-}
-_NOT_READY = {503: "No model is loaded yet."}
+_PREFLIGHT_S = 600
 
 
-def _documented(kinds: dict[int, str]) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": problems.Problem, "description": text} for status, text in kinds.items()}
-
-
-def create_app(current: Callable[[], ServedModel | None], *, limit_bytes: int = LIMIT_BYTES) -> FastAPI:
+def create_app(
+    service: Service,
+    *,
+    keys: ApiKeys | None = None,
+    rate: RateLimit | None = None,
+    cors_origins: Sequence[str] = (),
+    limit_bytes: int = LIMIT_BYTES,
+) -> FastAPI:
     """The application.
 
     Args:
-        current: gives the model to answer with, anew for each request; None while there is none (503).
+        service: what answers; its models may still be missing (503).
+        keys: who may call; None: everyone.
+        rate: how often each key may call.
+        cors_origins: origins of web pages that may call.
         limit_bytes: largest body that is read.
     """
-    app = FastAPI(title="firstclick", summary=_SUMMARY, version="1", redirect_slashes=False)
-    app.router.route_class = StrictJsonRoute
-    _add_operations(app, current)
-    _add_status(app, current)
+    app = FastAPI(
+        title="firstclick", summary=_SUMMARY, version="1", redirect_slashes=False, lifespan=_lifespan(service)
+    )
+    for part in (recommending, about_people, catalogue, about_model, rolling_out, status):
+        app.include_router(part(service))
     app.add_middleware(BodyLimit, limit_bytes=limit_bytes)
+    if keys is not None:
+        app.add_middleware(Guard, keys=keys, rate=rate)
+    if cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
+            expose_headers=[REQUEST_ID, "Retry-After"],
+            max_age=_PREFLIGHT_S,
+        )
+    app.add_middleware(AccessLog, telemetry=service.telemetry)
     problems.install(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, guarded=keys is not None)  # type: ignore[method-assign]
     return app
 
 
-def _ready(model: ServedModel | None) -> ServedModel:
-    if model is None:
-        raise HTTPException(
-            503, "No model is loaded yet. Try again in a moment.", headers={"Retry-After": "1"}
-        )
-    return model
+def _lifespan(service: Service) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(service.models.watch())
+        yield
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        if service.events is not None:
+            await service.events.close()
+
+    return lifespan
 
 
-def _add_operations(app: FastAPI, current: Callable[[], ServedModel | None]) -> None:
-    @app.post(
-        "/v1/recommend",
-        response_model_exclude_none=True,
-        responses=_documented(_PROBLEMS | _NOT_READY),
-        tags=["recommend"],
-    )
-    async def recommend(request: RecommendRequest) -> RecommendAnswer:
-        """The slate for a person with these events. Nothing is stored: the same request, the same answer."""
-        model = _ready(current())
-        if request.explain:
-            return await run_in_threadpool(model.recommend, request)
-        return model.recommend(request)
-
-    @app.get(
-        "/v1/items",
-        response_model_exclude_none=True,
-        responses=_documented({422: _PROBLEMS[422]} | _NOT_READY),
-        tags=["catalogue"],
-    )
-    def items(search: Annotated[ItemsQuery, Query()]) -> ItemsAnswer:
-        """Find items by id or title."""
-        return _ready(current()).find_items(search.query, search.limit)
-
-    @app.get("/v1/model", responses=_documented(_NOT_READY), tags=["model"])
-    async def model() -> ModelAnswer:
-        """Which model answers, what it was trained on and how good it is."""
-        return _ready(current()).describe()
-
-
-def _add_status(app: FastAPI, current: Callable[[], ServedModel | None]) -> None:
-    @app.get("/healthz", response_model_exclude_none=True, tags=["status"])
-    async def healthz() -> StatusAnswer:
-        """The process answers."""
-        return StatusAnswer(status="ok")
-
-    @app.get("/readyz", responses=_documented(_NOT_READY), tags=["status"])
-    async def readyz() -> StatusAnswer:
-        """A model is loaded: send traffic."""
-        return StatusAnswer(status="ready", model_version=_ready(current()).version)
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with problems under their own media type."""
+def _openapi(app: FastAPI, guarded: bool) -> dict[str, Any]:
+    """FastAPI's document, with problems under their own media type, and keys where they are asked for."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        for path in schema["paths"].values():
-            for operation in path.values():
-                for status, response in operation["responses"].items():
-                    if status >= "400":
-                        response["content"] = {problems.MEDIA_TYPE: response["content"]["application/json"]}
+        for path, operations in schema["paths"].items():
+            for operation in operations.values():
+                _complete(operation, needed_scope(path) if guarded else None)
+        if guarded:
+            schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+_PROBLEM = {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_GUARDED = {
+    "401": "The API key is missing or not valid.",
+    "403": "The API key's scope does not reach this path.",
+    "429": "Too many requests with this key; see Retry-After.",
+}
+
+
+def _complete(operation: dict[str, Any], scope: str | None) -> None:
+    for code, response in operation["responses"].items():
+        if code >= "400":
+            response["content"] = _PROBLEM
+    if scope is not None:
+        operation["security"] = [{"key": []}]
+        operation["description"] = f"{operation.get('description', '')}\n\nScope of the key: `{scope}`."
+        for code, text in _GUARDED.items():
+            operation["responses"][code] = {"description": text, "content": _PROBLEM}

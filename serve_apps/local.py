@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray import serve
@@ -21,7 +22,10 @@ from ray.serve.schema import LoggingConfig
 
 from engine import Recommender
 from engine.errors import ConfigError, FirstclickError
-from serve_apps.app import AppArgs, Loader, bind_app, find_artifact
+from serve_apps.app import bind_app
+from serve_apps.model_registry import ModelRegistry
+from serve_apps.models import Loader
+from serve_apps.options import AppArgs
 
 APP_NAME = "firstclick"
 
@@ -41,36 +45,56 @@ class Server:
 
 @contextmanager
 def serving(
-    artifact: str | Path,
+    artifact: str | Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
-    num_replicas: int = 1,
     quiet: bool = True,
     loader: Loader = Recommender.load,
+    **options: Any,
 ) -> Iterator[Server]:
-    """Serve ``artifact`` while the ``with`` block runs; the block starts when requests are answered.
+    """Serve ``artifact`` (or what is live in ``registry``) while the ``with`` block runs; the block starts
+    when requests are answered.
 
     Uses the Ray cluster this process is connected to or RAY_ADDRESS names, else starts one here and stops
     it at the end. Serve's own proxy is used, unless RAY_SERVE_ENABLE_HA_PROXY=1 is set before Python starts.
 
     Args:
-        artifact: folder of the artifact. It is loaded here once first, so that a broken one is reported
-            as what it is and not as a failed deployment.
+        artifact: folder of the artifact. What is to answer is loaded here once first, so that a broken
+            artifact is reported as what it is and not as a failed deployment.
+        options: more arguments of the application, as in ``AppArgs``.
         quiet: keep Ray's messages to errors and Serve's to warnings.
 
     Raises:
         ArtifactError: the artifact is missing or broken.
-        ConfigError: the port is taken, or Serve already runs on this cluster.
+        ConfigError: an option is wrong, nothing is live in the registry, the port is taken, or Serve already
+            runs on this cluster.
         FirstclickError: the replicas did not start.
     """
     # No CPU is set aside: on a machine whose CPUs are all taken Serve would wait without an end.
-    args = AppArgs.parse({"artifact": find_artifact(artifact), "num_replicas": num_replicas, "num_cpus": 0})
-    loader(args.artifact)
+    given = {"artifact": artifact and str(artifact), "num_cpus": 0, **options}
+    args = AppArgs.parse({name: value for name, value in given.items() if value is not None}).located()
+    _try(args, loader)
     _check_port_free(host, port)
     with _ray(quiet), _serve(host, port, quiet):
         _deploy(args, loader)
         yield Server(host, port)
+
+
+def _try(args: AppArgs, loader: Loader) -> None:
+    if args.registry is None:
+        loader(str(args.artifact))
+        return
+    registry = ModelRegistry(Path(args.registry))
+    roll_out = registry.roll_out()
+    if roll_out is None:
+        raise ConfigError(
+            "nothing is live in the registry",
+            where=args.registry,
+            fix="Use 'firstclick models add' and 'firstclick models promote' first.",
+        )
+    for version in roll_out.versions():
+        loader(str(registry.artifact(version)))
 
 
 def _deploy(args: AppArgs, loader: Loader) -> None:
@@ -81,7 +105,7 @@ def _deploy(args: AppArgs, loader: Loader) -> None:
         reason = " ".join(report.message.strip().rpartition("\n")[2] for report in reports)
         raise FirstclickError(
             f"the server did not start: {reason or error}",
-            where=args.artifact,
+            where=str(args.artifact or args.registry),
             fix="Ray's logs, by default under /tmp/ray/session_latest/logs/serve, have the details.",
         ) from error
 

@@ -8,7 +8,6 @@ name of a query parameter.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -16,12 +15,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engine.errors import RequestError
+from serve_apps.event_store import StoreError
+from serve_apps.trace import REQUEST_ID, pattern, request_id
 
 MEDIA_TYPE = "application/problem+json"
 FIELDS_MAX = 20
@@ -97,6 +97,12 @@ def _on_request_error(_: Request, error: RequestError) -> ProblemResponse:
     return ProblemResponse(422, str(error))
 
 
+def _on_store_error(_: Request, error: StoreError) -> ProblemResponse:
+    _log.error("%s", error)
+    detail = "The event store does not answer. Try again in a moment."
+    return ProblemResponse(503, detail, headers={"Retry-After": "1"})
+
+
 def _on_http_error(request: Request, error: HTTPException) -> ProblemResponse:
     detail = error.detail
     if error.status_code == 404 and detail == HTTPStatus.NOT_FOUND.phrase:
@@ -129,12 +135,15 @@ class UnexpectedErrors:
         try:
             await self._app(scope, receive, note_start)
         except Exception:
-            request_id = Headers(scope=scope).get("x-request-id") or uuid.uuid4().hex
-            _log.exception("request %.128s (%s %s) failed", request_id, scope["method"], scope["path"])
+            own_id = request_id(scope)
+            _log.exception("request %s (%s %s) failed", own_id, scope["method"], pattern(scope))
             if started:
                 raise
             response = ProblemResponse(
-                500, "The server failed to answer. Its log has the details.", request_id=request_id[:128]
+                500,
+                "The server failed to answer. Its log has the details.",
+                request_id=own_id,
+                headers={REQUEST_ID: own_id},
             )
             await response(scope, receive, send)
         return None
@@ -144,5 +153,6 @@ def install(app: FastAPI) -> None:
     """Make ``app`` answer all errors as problems. Call it after all other middleware is in place."""
     app.add_exception_handler(RequestValidationError, _on_invalid)  # type: ignore[arg-type]
     app.add_exception_handler(RequestError, _on_request_error)  # type: ignore[arg-type]
+    app.add_exception_handler(StoreError, _on_store_error)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _on_http_error)  # type: ignore[arg-type]
     app.add_middleware(UnexpectedErrors)

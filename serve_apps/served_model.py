@@ -6,20 +6,32 @@ Knows nothing of HTTP or of Ray, so a test or a notebook can call it as the serv
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from engine import Recommender
-from engine.ranking.slate import Recommendation
-from serve_apps.item_search import ItemSearch
-from serve_apps.schemas import (
+from engine.errors import RequestError
+from engine.ranking.elicit import Questions
+from engine.ranking.slate import Recommendation, Slate
+from engine.recommender import Events
+from serve_apps.answers import (
     CatalogueItem,
+    ElicitAnswer,
     IgnoredEvent,
     ItemsAnswer,
     ModelAnswer,
+    Question,
     Reason,
     RecommendAnswer,
     RecommendedItem,
-    RecommendRequest,
+    SimilarAnswer,
+    SimilarItem,
 )
+from serve_apps.item_search import ItemSearch
+from serve_apps.people import History
+from serve_apps.requests import ElicitRequest, RecommendRequest
+
+T = TypeVar("T", Slate, Questions)
 
 
 class ServedModel:
@@ -33,31 +45,104 @@ class ServedModel:
     def version(self) -> str:
         return self._recommender.version
 
-    def recommend(self, request: RecommendRequest) -> RecommendAnswer:
-        """Adapt to the request's events and rank.
+    def check(self, events: Events) -> None:
+        """Raise RequestError if an event cannot be understood, which no item being unknown is."""
+        self._recommender.check(events)
+
+    def recommend(self, request: RecommendRequest, history: History) -> RecommendAnswer:
+        """Adapt to what the person did and rank.
+
+        A stored event that this model cannot understand, as another model could, is ignored and reported.
 
         Raises:
-            RequestError: the events or features cannot be understood (an event kind the model never saw).
+            RequestError: the request cannot be understood (an event kind the model never saw).
         """
+
+        def rank(events: Events) -> Slate:
+            return self._recommender.recommend(
+                events,
+                request.user,
+                k=request.k,
+                exclude_seen=request.exclude_seen,
+                explain=request.explain,
+                candidates=request.candidates,
+                filter=request.conditions(),
+                explore=request.explore and request.explore.model_dump(exclude_none=True),
+                uncertainty=request.uncertainty,
+            )
+
         started = time.perf_counter()
-        slate = self._recommender.recommend(
-            [event.model_dump(exclude_none=True) for event in request.events],
-            request.user,
-            k=request.k,
-            exclude_seen=request.exclude_seen,
-            explain=request.explain,
-            candidates=request.candidates,
-        )
+        slate, unread = self._ask(rank, history)
         latency_ms = (time.perf_counter() - started) * 1000
         return RecommendAnswer(
             items=[self._item(item, request.explain) for item in slate.items],
-            model_version=self.version,
-            shots=slate.shots,
-            ignored_events=[IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in slate.ignored],
-            ignored_candidates=list(slate.unknown_candidates),
-            ignored_features=list(slate.unknown_features),
             latency_ms=round(latency_ms, 3),
+            **self._about(slate, unread),
         )
+
+    def elicit(self, request: ElicitRequest, history: History) -> ElicitAnswer:
+        """What to ask the person about next.
+
+        Raises:
+            RequestError: as for `recommend`; also where the model adapts by gradient descent.
+        """
+
+        def ask(events: Events) -> Questions:
+            return self._recommender.elicit(
+                events,
+                request.user,
+                k=request.k,
+                candidates=request.candidates,
+                filter=request.conditions(),
+                asked=request.asked,
+            )
+
+        questions, unread = self._ask(ask, history)
+        items = [
+            Question(item_id=q.item_id, title=self._title(q.item_id), gain=q.gain, known=q.known)
+            for q in questions.items
+        ]
+        return ElicitAnswer(items=items, **self._about(questions, unread))
+
+    def similar(self, item_id: str, k: int) -> SimilarAnswer | None:
+        """The items that go most with one; None if that is not in the catalogue."""
+        if self._search.row_of(item_id) is None:
+            return None
+        items = [
+            SimilarItem(item_id=s.item_id, title=self._title(s.item_id), similarity=s.similarity)
+            for s in self._recommender.similar(item_id, k)
+        ]
+        return SimilarAnswer(items=items, model_version=self.version)
+
+    def _ask(self, ask: Callable[[Events], T], history: History) -> tuple[T, list[IgnoredEvent]]:
+        """``ask`` with the events that can be understood, and which stored ones cannot."""
+        try:
+            return ask([*history.stored, *history.sent]), []
+        except RequestError:
+            readable, unread = self._readable(history.stored)
+            if not unread:
+                raise
+            return ask([*readable, *history.sent]), unread
+
+    def _about(self, answer: Slate | Questions, unread: list[IgnoredEvent]) -> dict[str, Any]:
+        ignored = [IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in answer.ignored]
+        return {
+            "model_version": self.version,
+            "shots": answer.shots,
+            "ignored_events": ignored + unread,
+            "ignored_candidates": list(answer.unknown_candidates),
+            "ignored_features": list(answer.unknown_features),
+        }
+
+    def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[IgnoredEvent]]:
+        readable, ignored = [], []
+        for event in events:
+            try:
+                self.check([event])
+                readable.append(event)
+            except RequestError as error:
+                ignored.append(IgnoredEvent(item_id=str(event["item_id"]), reason=error.what))
+        return readable, ignored
 
     def find_items(self, query: str, limit: int) -> ItemsAnswer:
         """Up to ``limit`` items whose id or title matches, best first."""
@@ -91,5 +176,6 @@ class ServedModel:
             title=self._title(item.item_id),
             score=item.score,
             prediction=item.prediction,
+            uncertainty=item.uncertainty,
             because=because if explain else None,
         )

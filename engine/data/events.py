@@ -17,6 +17,8 @@ from engine.data.signals import Signals
 from engine.data.tables.columns import MAX_TIMESTAMP
 from engine.errors import RequestError
 
+FIELDS = frozenset({"item_id", "value", "event", "timestamp"})
+
 
 @dataclass(frozen=True)
 class Ignored:
@@ -88,10 +90,9 @@ def _read_event(
         raise RequestError(
             f"{event!r} is not an event", where=where, fix='Send {"item_id": ..., "value": ...}.'
         )
-    unknown = set(event) - {"item_id", "value", "event", "timestamp"}
-    if unknown:
+    if not FIELDS.issuperset(event):
         raise RequestError(
-            f"unknown field {sorted(map(str, unknown))[0]!r}",
+            f"unknown field {min(str(key) for key in event if key not in FIELDS)!r}",
             where=where,
             fix="An event has item_id, value or event, and timestamp.",
         )
@@ -117,6 +118,8 @@ def _read_event(
 def _number(value: object, field: str, where: str) -> float | None:
     if value is None:
         return None
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, bool) or not isinstance(value, Real) or not _finite(value):
         raise RequestError(f"{field} is {value!r}", where=where, fix="Give a finite number.")
     return float(value)

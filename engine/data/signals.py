@@ -12,6 +12,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,12 +43,12 @@ class Signals:
     def __hash__(self) -> int:
         return hash(self.names)
 
-    @property
+    @cached_property
     def n_numbers(self) -> int:
         """How many of the signals stand for numbers; they come first."""
         return int(np.isfinite(self.value).sum())
 
-    @property
+    @cached_property
     def binned(self) -> bool:
         return len(self.edges) > 0
 
@@ -147,10 +148,16 @@ class Signals:
             raise self._unknown(f"value {value!r} is not finite")
         if self.binned:
             return int(self.encode_numbers(np.array([number]))[0])
+        if number in self._row_by_level:
+            return self._row_by_level[number]
         levels = self.value[: self.n_numbers]
         if not levels[0] <= number <= levels[-1]:
             raise self._unknown(f"value {value!r} is outside the scale, {levels[0]:g} to {levels[-1]:g}")
         return int(np.abs(levels - number).argmin())
+
+    @cached_property
+    def _row_by_level(self) -> dict[float, int]:
+        return {level: row for row, level in enumerate(self.value[: self.n_numbers].tolist())}
 
     def _unknown(self, what: str) -> RequestError:
         return RequestError(what, fix=f"Known signals are {_listed(self.names)}.")

@@ -59,7 +59,7 @@ def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
         1.0,
         _ridge(state),
     )
-    model.load_state_dict(dict(state))
+    model.load_state_dict({"items.known_N": items.known_N, **state})  # older artifacts do not tell it
     return model.eval()
 
 

@@ -50,6 +50,7 @@ class ItemRepresentation(nn.Module):
     spectral_ND: Tensor
     base_N: Tensor
     warm_N: Tensor
+    known_N: Tensor
     x_NF: Tensor
     imputed_ND: Tensor
     imputed_base_N: Tensor
@@ -81,6 +82,7 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("spectral_ND", spectral_ND)
         self.register_buffer("base_N", base_N)
         self.register_buffer("warm_N", warm_N)
+        self.register_buffer("known_N", warm_N.to(base_N.dtype))  # share of users who met the item
         self.register_buffer("x_NF", x_NF)
         self.register_buffer("imputed_ND", imputed_ND)
         self.register_buffer("imputed_base_N", imputed_base_N)

@@ -5,7 +5,9 @@ Knows nothing of losses or data.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -47,3 +49,11 @@ def optimiser_for(model: MetaModel, rates: Rates) -> torch.optim.AdamW:
         {"params": [named[name] for name in TABLES], "lr": rates.table, "weight_decay": rates.table_decay},
     ]
     return torch.optim.AdamW(groups, fused=True)
+
+
+def load_moments(optimiser: torch.optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Go on from a saved state, at the rates and decays that ``optimiser`` has."""
+    own = [{name: group[name] for name in ("lr", "weight_decay")} for group in optimiser.param_groups]
+    optimiser.load_state_dict(dict(state))
+    for group, rates in zip(optimiser.param_groups, own, strict=True):
+        group.update(rates)

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from engine.config import Config
 from engine.data.dataset import Dataset
@@ -36,15 +36,16 @@ from engine.evaluation.protocol import (
 )
 from engine.evaluation.validation import validation_quality
 from engine.learning.assemble import inner_loop
-from engine.learning.episodic_ridge import fit_episodic_ridge
+from engine.learning.episodic_ridge import EpisodicRidge, fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
+from engine.learning.objectives import Objective
 from engine.learning.optimiser import Rates, optimiser_for
 from engine.learning.outer_step import OuterStep
 from engine.learning.prior import UserPrior
-from engine.learning.start import STARTS, Known
+from engine.learning.start import STARTS, Known, known_shares
 from engine.learning.training import Schedule, Training
 
 
@@ -211,12 +212,33 @@ def _check_validation(experiment: Experiment) -> None:
         )
 
 
-def build_model(experiment: Experiment) -> MetaModel:
-    """The model as it starts: what counting says of items, events and beginnings."""
+@dataclass(frozen=True)
+class Counted:
+    """What counting says of items, events and beginnings: where models start."""
+
+    items: ItemRepresentation
+    target_R: Tensor
+    scale: float
+    objective: Objective
+    ridge: EpisodicRidge | None
+
+
+def counted_by(config: Config) -> Config:
+    """The options that counting depends on, all others at their defaults: equal ones start alike."""
+    plain = Config()
+    outer = plain.outer.model_copy(update={"validation_share": config.outer.validation_share})
+    items = config.items.model_copy(update={"dropout": plain.items.dropout})
+    return config.model_copy(
+        update={"items": items, "inner": plain.inner, "outer": outer, "train": plain.train}
+    )
+
+
+def count(experiment: Experiment) -> Counted:
+    """Count over the training users."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
     n_items = len(experiment.item_x)
     value = experiment.dataset.signals.value
-    count = partial(
+    expected = partial(
         query_counts,
         n_items=n_items,
         relevant=experiment.relevant,
@@ -224,32 +246,45 @@ def build_model(experiment: Experiment) -> MetaModel:
         order=experiment.order,
         shots_max=max(experiment.shots),
     )
-    known = Known(histories, n_items, experiment.relevant, value, count)
+    known = Known(histories, n_items, experiment.relevant, value, expected)
     start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
+    known_N = known_shares(histories, n_items)
     items = ItemRepresentation.start(
         torch.from_numpy(start.spectral_ND),
         torch.from_numpy(start.base_N),
-        torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
+        torch.from_numpy(known_N > 0),
         torch.from_numpy(experiment.item_x),
         config.items.likeness_dim,
     )
+    items.known_N.copy_(torch.from_numpy(known_N))
     if start.parts is not None:
         items.cross_fit(start.parts)
     ridge, user_x = None, experiment.user_x[experiment.split.train]
     if config.objective != "rating":
         wanted, rules = experiment.relevant, experiment.rules
         ridge = fit_episodic_ridge(
-            items.spectral_ND, wanted, histories, user_x, rules, count(histories), config.seed
+            items.spectral_ND, wanted, histories, user_x, rules, expected(histories), config.seed
         )
-    dim = items.spectral_ND.shape[1]
+    return Counted(items, torch.from_numpy(start.target_R), start.scale, start.objective, ridge)
+
+
+def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaModel:
+    """The model as it starts.
+
+    Args:
+        counted: what was counted before; its modules become the model's.
+    """
+    config, user_x = experiment.config, experiment.user_x[experiment.split.train]
+    counted = count(experiment) if counted is None else counted
+    dim = counted.items.spectral_ND.shape[1]
     model = MetaModel(
-        items,
+        counted.items,
         UserPrior(dim, user_x.shape[1], config.inner.prior_precision, config.inner.unseen_weight),
-        Evidence(torch.from_numpy(start.target_R), config.inner.event_precision),
-        inner_loop(config.inner, start.objective.likelihood, dim, config.seed),
-        start.objective,
-        start.scale,
-        ridge,
+        Evidence(counted.target_R, config.inner.event_precision),
+        inner_loop(config.inner, counted.objective.likelihood, dim, config.seed),
+        counted.objective,
+        counted.scale,
+        counted.ridge,
     )
     model.prior.x_mean_F.copy_(torch.from_numpy(user_x.mean(axis=0)))
     return model

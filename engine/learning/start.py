@@ -139,6 +139,12 @@ def _of_events(
     return Start(factors, base(histories, 1.0), target_R, SCALE, objective, parts)
 
 
+def known_shares(histories: Histories, n_items: int) -> NDArray[np.float32]:
+    """The share of users who met each item, wanted or not, (N,)."""
+    once = np.unique(histories.user_row * n_items + histories.item_row) % n_items
+    return _f32(np.bincount(once, minlength=n_items) / histories.n_users)
+
+
 def _shrunk_mean(
     value_E: NDArray[np.float64], group_E: NDArray[np.int64], n: int, shrink: float
 ) -> NDArray[np.float64]:

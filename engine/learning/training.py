@@ -27,6 +27,7 @@ from engine.learning.descent import Descent
 from engine.learning.folds import FOLDS, steps_of
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout, draw_noise, rows_of
+from engine.learning.optimiser import load_moments
 from engine.learning.outer_step import OuterStep
 from engine.learning.workers import rank, sum_over_workers, world
 
@@ -120,7 +121,7 @@ class Training:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        load_moments(self.optimiser, state["optimiser"])
         self.best = state["best"]
         self.passes_done = state["passes_done"]
         self.best_quality = state["best_quality"]

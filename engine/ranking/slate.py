@@ -32,6 +32,15 @@ class Recommendation:
     score: float
     because: tuple[Because, ...] = ()
     prediction: float | None = None  # the chance or the number the score stands for; None for an order
+    uncertainty: float | None = None  # standard deviation of the score, where asked for
+
+
+@dataclass(frozen=True)
+class Similar:
+    """An item and how its scores go with those of another over all users, -1..1."""
+
+    item_id: str
+    similarity: float
 
 
 @dataclass(frozen=True)

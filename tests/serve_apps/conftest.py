@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 from fastapi import FastAPI
 
+from engine import Recommender
 from engine.artifact import Artifact, save_artifact
 from engine.data.features.feature_encoder import FeatureEncoder
 from engine.data.signals import build_signals
@@ -25,8 +27,15 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.objectives import Ranking
 from engine.learning.prior import UserPrior
+from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
+from serve_apps.local import Server, serving
+from serve_apps.model_registry import ModelRegistry
+from serve_apps.models import Models, only
+from serve_apps.security.api_keys import Scope, create_key
 from serve_apps.served_model import ServedModel
+from serve_apps.service import Service
+from tests.redis_server import RedisServer, free_port
 
 
 class CountingRecommender:
@@ -57,9 +66,10 @@ class CountingRecommender:
         exclude_seen: bool = True,
         explain: bool = False,
         candidates: Sequence[str] | None = None,
+        **options: Any,
     ) -> SimpleNamespace:
-        if any(event.get("event") == "UNKNOWN" for event in events):
-            raise RequestError("unknown event 'UNKNOWN'", where="events[0].event", fix="Known: VIEW, LIKE.")
+        self.options = options  # what they do is tested on a real recommender
+        self.check(events)
         if user and user.get("fail"):
             raise ZeroDivisionError("a secret of the engine")
         known = [e for e in events if e["item_id"] in self.item_ids]
@@ -77,6 +87,7 @@ class CountingRecommender:
                     item_id=i,
                     score=scores[i],
                     prediction=None,
+                    uncertainty=None,
                     because=self._because(i, known, wanted) if explain else (),
                 )
                 for i in best
@@ -90,6 +101,13 @@ class CountingRecommender:
             unknown_candidates=tuple(i for i in candidates or () if i not in self.item_ids),
             unknown_features=tuple(sorted(set(user or ()) - {"age", "fail"})),
         )
+
+    def check(self, events: Sequence[Mapping[str, Any]]) -> None:
+        for place, event in enumerate(events):
+            if event.get("event") == "UNKNOWN":
+                raise RequestError(
+                    "unknown event 'UNKNOWN'", where=f"events[{place}].event", fix="Known: VIEW, LIKE."
+                )
 
     def _score(self, item_id: str, events: Sequence[Mapping[str, Any]]) -> float:
         row = self.item_ids.index(item_id)
@@ -112,6 +130,54 @@ class CountingRecommender:
         return tuple(reasons)
 
 
+@dataclass(frozen=True)
+class Served:
+    """The application on Ray Serve: two replicas, a registry, an event store, API keys."""
+
+    server: Server
+    registry: ModelRegistry
+    versions: list[str]
+    key: str
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+
+@pytest.fixture(scope="session")
+def served(
+    ray_cluster: Any, artifacts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """One for all tests that need Serve, which takes its time to start. The first version is live."""
+    folder = tmp_path_factory.mktemp("serving")
+    registry = ModelRegistry(folder / "registry")
+    versions = [registry.add(Path(artifact)) for artifact in artifacts]
+    registry.promote(versions[0])
+    _, key = create_key(folder / "keys.json", "tests", Scope.ADMIN)
+    options = {
+        "registry": str(registry.folder),
+        "event_store": str(folder / "events.sqlite"),
+        "api_keys": str(folder / "keys.json"),
+        "num_replicas": 2,
+    }
+    with serving(port=free_port(), **options) as server:
+        yield Served(server, registry, versions, key)
+
+
+@pytest.fixture(scope="session")
+def http(served: Served) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {served.key}"}
+    with httpx.Client(base_url=served.url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
 ABOUT: dict[str, Any] = {"config": {}, "dataset": {}, "quality": {}}  # what a manifest must have
 
 
@@ -120,10 +186,11 @@ class Client:
     """Calls an ASGI application in this process, one event loop a call."""
 
     app: FastAPI
+    root_path: str = ""
 
     def __call__(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
+            transport = httpx.ASGITransport(self.app, root_path=self.root_path)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.request(method, path, **options)
 
@@ -133,27 +200,66 @@ class Client:
         return self("POST", "/v1/recommend", json=body)
 
 
+def unloaded_models() -> Models:
+    return Models(Recommender.load, Path("nowhere"))
+
+
+def models_of(recommender: Any) -> Models:
+    models = unloaded_models()
+    models.stage = only(ServedModel(recommender))
+    return models
+
+
 @pytest.fixture
 def recommender() -> CountingRecommender:
     return CountingRecommender()
 
 
 @pytest.fixture
-def client(recommender: CountingRecommender) -> Client:
-    model = ServedModel(recommender)
-    return Client(create_app(lambda: model))
+def service(recommender: CountingRecommender, tmp_path: Path) -> Iterator[Service]:
+    store = open_store(str(tmp_path / "events.sqlite"))
+    yield Service(models_of(recommender), store)
+    asyncio.run(store.close())
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    return Client(create_app(service))
+
+
+@pytest.fixture(scope="session")
+def real(real_artifact: str) -> Recommender:
+    return Recommender.load(real_artifact)
+
+
+@pytest.fixture
+def real_client(real: Recommender) -> Client:
+    """The paths with a real recommender behind them."""
+    return Client(create_app(Service(models_of(real))))
 
 
 @pytest.fixture
 def client_without_model() -> Client:
-    return Client(create_app(lambda: None))
+    return Client(create_app(Service(unloaded_models())))
 
 
 @pytest.fixture(scope="session")
-def real_artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
+def real_artifact(artifacts: list[str]) -> str:
+    """The first of them."""
+    return artifacts[0]
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Three versions of a model."""
+    folder = tmp_path_factory.mktemp("served")
+    return [drawn_artifact(folder / f"artifact-{seed}", seed) for seed in (5, 6, 7)]
+
+
+def drawn_artifact(folder: Path, seed: int) -> str:
     """An artifact of 40 films as training would leave it, except that its weights are drawn, not learned."""
     n_items, dim = 40, 8
-    draw = torch.Generator().manual_seed(5)
+    draw = torch.Generator().manual_seed(seed)
     items = pa.table(
         {
             "item_id": [str(100 + row) for row in range(n_items)],
@@ -180,6 +286,5 @@ def real_artifact(tmp_path_factory: pytest.TempPathFactory) -> str:
         Ranking(),
         scale=1.0,
     )
-    folder = tmp_path_factory.mktemp("served") / "artifact"
     save_artifact(Artifact(model, items, signals, 0, item_encoder, user_encoder, ABOUT), folder)
     return str(folder)

@@ -11,13 +11,13 @@ import pytest
 from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
 
 from engine.errors import ArtifactError, ConfigError
-from serve_apps.app import DEPLOYMENT, AppArgs, bind_app, build_app
+from serve_apps.app import DEPLOYMENT, bind_app, build_app
+from serve_apps.options import AppArgs
 
 
 @pytest.mark.parametrize(
     ("args", "named"),
     [
-        ({}, "artifact"),
         ({"artifact": ""}, "artifact"),
         ({"artifact": "a", "artefact": "b"}, "artefact"),
         ({"artifact": "a", "num_replicas": 0}, "num_replicas"),
@@ -26,6 +26,12 @@ from serve_apps.app import DEPLOYMENT, AppArgs, bind_app, build_app
 )
 def test_wrong_arguments_are_named(args: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=rf"wrong arguments: {named}: .*The arguments are artifact, "):
+        build_app(args)
+
+
+@pytest.mark.parametrize("args", [{}, {"artifact": "a", "registry": "b"}])
+def test_an_artifact_or_a_registry_is_needed(args: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="Give one of them"):
         build_app(args)
 
 
@@ -65,7 +71,25 @@ def test_scaling_arguments_reach_the_deployment(real_artifact: str) -> None:
 def test_a_relative_artifact_becomes_absolute(real_artifact: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(real_artifact).parent)
     app = build_app({"artifact": Path(real_artifact).name})
-    assert app._bound_deployment.init_args[0] == str(Path(real_artifact).resolve())
+    assert app._bound_deployment.init_args[0].artifact == str(Path(real_artifact).resolve())
+
+
+def test_files_become_absolute_and_a_redis_address_stays(
+    real_artifact: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = AppArgs(artifact=real_artifact, event_store="events.sqlite")
+    assert args.located().event_store == str(tmp_path / "events.sqlite")
+    args = AppArgs(artifact=real_artifact, event_store="redis://host/0")
+    assert args.located().event_store == "redis://host/0"
+
+
+def test_a_missing_file_of_keys_is_reported_before_anything_starts(
+    real_artifact: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="cannot read API keys") as caught:
+        build_app({"artifact": real_artifact, "api_keys": str(tmp_path / "keys.json")})
+    assert "firstclick keys create" in str(caught.value)
 
 
 def test_importing_starts_nothing() -> None:

@@ -1,4 +1,4 @@
-"""The shipped Serve config: right by Ray's schema, and no key in it that Ray would silently ignore."""
+"""The shipped Serve configs: right by Ray's schema, and no key in it that Ray would silently ignore."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from ray.serve.schema import ServeDeploySchema
 
 import serve_apps.app
-from serve_apps.app import DEPLOYMENT, AppArgs
+from serve_apps.app import DEPLOYMENT
+from serve_apps.options import AppArgs
 
 CONFIG = Path(__file__).parents[2] / "serve_apps" / "config.yaml"
 
@@ -21,6 +22,11 @@ CONFIG = Path(__file__).parents[2] / "serve_apps" / "config.yaml"
 @pytest.fixture
 def config() -> dict[str, Any]:
     return yaml.safe_load(CONFIG.read_text())
+
+
+@pytest.fixture
+def kuberay() -> dict[str, Any]:
+    return yaml.safe_load(CONFIG.with_name("kuberay.yaml").read_text())
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
@@ -82,8 +88,42 @@ def test_it_fits_the_application(config) -> None:
     module, _, builder = application["import_path"].partition(":")
     assert module == serve_apps.app.__name__
     assert callable(getattr(serve_apps.app, builder))
-    assert AppArgs.parse(application["args"]).artifact
+    assert AppArgs.parse(application["args"]).registry
     assert [deployment["name"] for deployment in application["deployments"]] == [DEPLOYMENT]
+
+
+def test_kubernetes_runs_the_same(config, kuberay) -> None:
+    """The Serve config inside says what ours says; pods have the environment of `cluster.yaml`'s machines."""
+    inner = yaml.safe_load(kuberay["spec"]["serveConfigV2"])
+    assert unknown_keys(inner, [ServeDeploySchema]) == []
+    (ours,), (theirs,) = config["applications"], inner["applications"]
+    assert theirs["deployments"] == ours["deployments"]
+    assert theirs["import_path"] == ours["import_path"]
+    assert AppArgs.parse(theirs["args"]).api_keys
+    assert (inner["http_options"], inner["logging_config"]) == (
+        config["http_options"],
+        config["logging_config"],
+    )
+    exported = (CONFIG.parents[1] / "cluster.yaml").read_text()
+    cluster = kuberay["spec"]["rayClusterConfig"]
+    assert cluster["rayVersion"] == "2.60.0"
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        (container,) = group["template"]["spec"]["containers"]
+        for variable in container["env"]:
+            value = variable.get("value", "")
+            text = f'{variable["name"]}="{value}"' if " " in value else f"{variable['name']}={value}"
+            assert text in exported or variable["name"] == "RAY_AUTH_TOKEN"
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+
+
+def test_what_is_shipped_is_closed_and_keeps_ids_out_of_logs(config) -> None:
+    (application,) = config["applications"]
+    args = AppArgs.parse(application["args"])
+    assert args.api_keys
+    assert args.requests_per_second
+    assert args.cors_origins == ()
+    assert config["logging_config"]["enable_access_log"] is False
 
 
 def test_scaling_is_set_and_a_proxy_gives_up_after_the_replicas_grace(config) -> None:

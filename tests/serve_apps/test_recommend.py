@@ -97,7 +97,23 @@ def test_without_a_model_alive_but_not_ready(client_without_model) -> None:
 
 def test_openapi_lists_the_paths_with_examples_and_problems(client) -> None:
     document = client("GET", "/openapi.json").json()
-    assert set(document["paths"]) == {"/v1/recommend", "/v1/items", "/v1/model", "/healthz", "/readyz"}
+    assert set(document["paths"]) == {
+        "/v1/recommend",
+        "/v1/elicit",
+        "/v1/events",
+        "/v1/users/{user_id}",
+        "/v1/users/{user_id}/events",
+        "/v1/deletions",
+        "/v1/items",
+        "/v1/items/{item_id}/similar",
+        "/v1/model",
+        "/v1/models",
+        "/v1/models/roll-out",
+        "/v1/models/rollback",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+    }
     responses = document["paths"]["/v1/recommend"]["post"]["responses"]
     assert set(responses) == {"200", "400", "413", "415", "422", "503"}
     assert set(responses["422"]["content"]) == {"application/problem+json"}

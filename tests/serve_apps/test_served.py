@@ -1,10 +1,8 @@
-"""The real application on Ray Serve's default proxy, called over HTTP."""
+"""The real application, two replicas on Ray Serve's default proxy, called over HTTP."""
 
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,12 @@ from ray import serve
 
 from engine import Recommender
 from engine.errors import ArtifactError, ConfigError, FirstclickError
-from serve_apps.local import Server, serving
-from serve_apps.schemas import RecommendRequest
+from serve_apps.local import serving
+from serve_apps.people import History
+from serve_apps.requests import RecommendRequest
 from serve_apps.served_model import ServedModel
+from tests.redis_server import free_port
+from tests.serve_apps.conftest import Served
 
 pytestmark = pytest.mark.ray
 
@@ -31,24 +32,6 @@ REQUEST = {
     "k": 7,
     "explain": True,
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def server(ray_cluster: Any, real_artifact: str) -> Iterator[Server]:
-    with serving(real_artifact, port=free_port()) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        yield client
 
 
 def test_a_replica_that_cannot_start_is_reported_with_its_own_words(
@@ -67,22 +50,51 @@ def test_a_replica_that_cannot_start_is_reported_with_its_own_words(
         pytest.fail("served without a model")
 
 
-def test_served_answer_equals_the_in_process_answer(http: httpx.Client, real_artifact: str) -> None:
+def in_process(real: Recommender, body: dict[str, Any]) -> dict[str, Any]:
+    request = RecommendRequest.model_validate(body)
+    history = History([], [event.body() for event in request.events])
+    answer = ServedModel(real).recommend(request, history).model_dump(mode="json", exclude_none=True)
+    del answer["latency_ms"]
+    return answer
+
+
+def test_served_answer_equals_the_in_process_answer(http: httpx.Client, real: Recommender) -> None:
     answer = http.post("/v1/recommend", json=REQUEST)
     assert answer.status_code == 200
-    model = ServedModel(Recommender.load(real_artifact))
-    here = model.recommend(RecommendRequest.model_validate(REQUEST)).model_dump(
-        mode="json", exclude_none=True
-    )
     served = answer.json()
-    del here["latency_ms"], served["latency_ms"]
-    assert served == here
+    del served["latency_ms"]
+    assert served == in_process(real, REQUEST)
     assert served["ignored_events"][0]["item_id"] == "999"
     assert all(len(item["because"]) > 0 for item in served["items"])
 
 
-def test_items_model_and_status(http: httpx.Client, real_artifact: str) -> None:
-    version = Recommender.load(real_artifact).version
+def test_stored_events_give_the_same_answer_from_every_replica(http: httpx.Client, real: Recommender) -> None:
+    """Read-your-writes across two replicas; then deletion, after which the person is a stranger."""
+    events = [{"user_id": "reader", **event} for event in REQUEST["events"]]
+    assert http.post("/v1/events", json=events).status_code == 200
+    body = {"user_id": "reader", "user": {"age": 31}, "k": 7}
+    expected = in_process(real, body | {"events": REQUEST["events"]})
+    for _ in range(8):
+        answer = http.post("/v1/recommend", json=body).json()
+        del answer["latency_ms"]
+        assert answer == expected
+    assert http.delete("/v1/users/reader").json()["events"] == 4
+    for _ in range(8):
+        answer = http.post("/v1/recommend", json=body).json()
+        del answer["latency_ms"]
+        assert answer == in_process(real, body)
+        assert http.get("/v1/users/reader/events").json()["events"] == []
+
+
+def test_without_a_key_only_status_is_answered(served: Served) -> None:
+    assert httpx.get(f"{served.url}/readyz").status_code == 200
+    answer = httpx.post(f"{served.url}/v1/recommend", json=REQUEST)
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_items_model_and_status(http: httpx.Client, real: Recommender) -> None:
+    version = real.version
     assert http.get("/readyz").json() == {"status": "ready", "model_version": version}
     assert http.get("/healthz").json() == {"status": "ok"}
     assert http.get("/v1/model").json()["n_items"] == 40
@@ -125,7 +137,8 @@ def test_a_chunked_body_over_the_limit_is_refused(http: httpx.Client) -> None:
     assert answer.status_code == 413
 
 
-def test_a_second_server_is_refused_and_the_first_goes_on(server: Server, real_artifact: str) -> None:
+def test_a_second_server_is_refused_and_the_first_goes_on(served: Served, real_artifact: str) -> None:
+    server = served.server
     taken = f"cannot listen on 127.0.0.1:{server.port}"
     with pytest.raises(ConfigError, match=taken), serving(real_artifact, port=server.port):
         pytest.fail("two servers on one port")

@@ -1,0 +1,116 @@
+"""Adapts the model to one user in numpy: what `MetaModel.adapt` gives, without the overhead of tensors.
+
+Knows nothing of catalogues beyond the items of the events. Equal to the model's own within rounding.
+
+Shapes: S support, D embedding, F user features, R signals, A groups of ages, H groups of hours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.episodes import Episodes, support_only
+from engine.data.events import Support
+from engine.learning.evidence import N_GROUPS, N_HOUR_GROUPS
+from engine.learning.inner_loop import ClosedForm
+from engine.learning.meta import MetaModel, View
+from engine.learning.objectives import Rating
+from engine.learning.robust import outlier_weights
+from engine.ranking.arrays import array, group
+from engine.ranking.posterior import Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
+
+AGES = 2**N_GROUPS
+
+
+class Adapter:
+    """Prior + support -> posterior, for one user at a time."""
+
+    def __init__(self, model: MetaModel, view: View) -> None:
+        self._model, self._view = model, view
+        self._phi_ND = array(view.phi_ND)
+        self._base_N = array(view.base_N)
+        self.prior = Gaussian.of(array(view.factor_DD))
+        self._from_features_FD = array(model.prior.from_features_FD).astype(np.float64)
+        evidence = model.evidence
+        self._target_R = array(evidence.target_R).astype(np.float64)
+        self._precision_R = array(evidence.precision_R).astype(np.float64)
+        self._recency_by_age = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
+        self._elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether users have a posterior distribution; descent gives its centre alone."""
+        return isinstance(self._model.inner, ClosedForm)
+
+    def answer_precision(
+        self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
+    ) -> NDArray[np.float64]:
+        """How much a fresh event of this signal would tell about each item, (N,)."""
+        precision = np.logaddexp(0.0, self._precision_R[signal] + self._recency_by_age[0])
+        if self._model.inner.likelihood == "gaussian":
+            return np.full(len(phi_ND), precision)
+        p_N = 1 / (1 + np.exp(-(phi_ND @ posterior.mean_D)))
+        return np.asarray(precision * p_N * (1 - p_N))
+
+    def __call__(self, support: Support, user_x: NDArray[np.float32]) -> UserPosterior:
+        """The user's posterior. By descent its centre alone: the covariance then means nothing."""
+        w0_D = user_x @ self._from_features_FD
+        phi_SD = self._phi_ND[support.item_row].astype(np.float64)
+        inner = self._model.inner
+        if not isinstance(inner, ClosedForm):
+            return UserPosterior(self._descended(support, user_x), phi_SD[:0], np.empty(0), self.prior)
+        target_S, precision_S = self._evidence(support)
+        if inner.log_dof is not None and len(target_S):
+            precision_S = precision_S * self._weights(w0_D, phi_SD, target_S, precision_S, inner.log_dof)
+        if inner.likelihood == "gaussian":
+            return gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
+        return bernoulli_posterior(w0_D, phi_SD, target_S.clip(0.0, 1.0), precision_S, self.prior)
+
+    def _evidence(self, support: Support) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What `Evidence` says of one user's events: target and precision, (S,)."""
+        ages_S = np.minimum(np.arange(len(support.signal))[::-1], AGES - 1)
+        told_S = self._precision_R[support.signal] + self._recency_by_age[ages_S]
+        known_S = ~np.isnan(support.timestamp)
+        if known_S.any():
+            hours_S = (np.nanmax(support.timestamp) - support.timestamp[known_S]) / 3600.0
+            _, exponent_S = np.frexp(hours_S.astype(np.float32) + np.float32(1.0))
+            told_S[known_S] += self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
+        target_S = self._target_R[support.signal]
+        if isinstance(self._model.objective, Rating):
+            target_S = target_S - self._base_N[support.item_row]
+        return target_S, np.logaddexp(0.0, told_S)
+
+    def _weights(
+        self,
+        w0_D: NDArray[np.float64],
+        phi_SD: NDArray[np.float64],
+        target_S: NDArray[np.float64],
+        precision_S: NDArray[np.float64],
+        log_dof: Tensor,
+    ) -> NDArray[np.float64]:
+        spread_SD = phi_SD @ self.prior.covariance_DD
+        w0, phi, spread, target, precision = (
+            torch.from_numpy(part)[None] for part in (w0_D, phi_SD, spread_SD, target_S, precision_S)
+        )
+        weight_BS = outlier_weights(w0, phi, spread, target, precision, log_dof.exp())
+        return np.asarray(weight_BS[0].detach().numpy(), np.float64)
+
+    @torch.inference_mode()
+    def _descended(self, support: Support, user_x: NDArray[np.float32]) -> NDArray[np.float64]:
+        episodes = episodes_of([support], user_x[None])
+        w0_BD = self._model.prior.mean(episodes.user_x)
+        posterior = self._model.adapt(self._view, w0_BD, episodes)
+        return np.asarray(posterior.w_BD[0].numpy(), np.float64)
+
+
+def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Episodes:
+    """What the model takes, for users of a request."""
+    return support_only(
+        [s.item_row for s in supports],
+        [s.signal for s in supports],
+        user_x_BF,
+        [s.timestamp for s in supports],
+    )

@@ -1,0 +1,217 @@
+"""Scores one user's catalogue at about the cost of reading it once.
+
+Equal to `MetaModel.predict` within rounding; what does not depend on the user is computed before. Knows
+nothing of item ids, items' features or requests.
+
+Shapes: N catalogue, D embedding, E = D + 1, B users, F user features, K slate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.data.events import Support
+from engine.errors import RequestError
+from engine.learning.descent import Descent
+from engine.learning.meta import MetaModel
+from engine.ranking.adapter import Adapter, episodes_of
+from engine.ranking.arrays import array, group
+from engine.ranking.base_shift import BaseShift
+from engine.ranking.bounded import OfRows, best_by_bound, best_of
+from engine.ranking.explore import Explore
+from engine.ranking.posterior import UserPosterior, quadratic
+from engine.stopwatch import lap
+
+FEW = 8
+"""Where at most one in so many items is a candidate, only those are scored."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """One user, after adaptation."""
+
+    support: Support
+    user_x: NDArray[np.float32]
+    posterior: UserPosterior
+    z_M: NDArray[np.float32] | None  # inputs of the episodic ridge, where the model has one
+
+    @property
+    def shots(self) -> int:
+        return len(self.support.item_row)
+
+
+class Scorer:
+    """The model laid out for serving: dimensions in rows, the base measure as the last of them."""
+
+    def __init__(self, model: MetaModel) -> None:
+        with torch.inference_mode():
+            self._view = model.view()
+        self._model, items = model, model.items
+        self.adapter = Adapter(model, self._view)
+        self.phi_ND, self._base_N = array(self._view.phi_ND), array(self._view.base_N)
+        self.known_N = array(items.known_N)
+        self.scale_D = array((model.log_scale + model.log_scale_D).exp())
+        self._base_weight_A = array(model.log_base_weight_A.exp())
+        self._shift = None
+        if model.ridge is not None:
+            warm_N, x_mean_F = items.warm_N.numpy(), array(model.prior.x_mean_F)
+            self._shift = BaseShift(model.ridge, array(items.spectral_ND), warm_N, x_mean_F)
+        self._is_linear = not (isinstance(model.inner, Descent) and model.inner.hidden)
+
+    @cached_property
+    def _table(self) -> NDArray[np.float32]:
+        """(E, N)"""
+        return np.ascontiguousarray(np.vstack([self.phi_ND.T, self._base_N]))
+
+    @property
+    def n_items(self) -> int:
+        return len(self.phi_ND)
+
+    def adapt(self, support: Support, user_x: NDArray[np.float32]) -> Adapted:
+        z_M = None if self._shift is None else self._shift.inputs(support, user_x)
+        return Adapted(support, user_x, self.adapter(support, user_x), z_M)
+
+    def predict(self, supports: list[Support], user_x_BF: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of every item for several users, by the model itself, (B, N)."""
+        with torch.inference_mode():
+            return array(self._model.predict(self._view, episodes_of(supports, user_x_BF)))
+
+    def scores(self, user: Adapted) -> NDArray[np.float32]:
+        """Of every item, (N,)."""
+        if not self._is_linear:
+            return np.asarray(self.predict([user.support], user.user_x[None])[0])
+        scores_N = self._linear(user, user.posterior.mean_D)
+        if self._shift is not None and user.z_M is not None:
+            scores_N[self._shift.item_C] += self._shift.all(user.z_M, user.shots)
+        return scores_N
+
+    def best(
+        self,
+        user: Adapted,
+        k: int,
+        allowed_N: NDArray[np.bool_] | None = None,
+        barred: NDArray[np.int64] | None = None,
+        how: Explore | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows and scores of the K best, in the order of ``how`` to explore, both (K,) or shorter.
+
+        Args:
+            allowed_N: the candidates; None: all items.
+            barred: rows that are left out besides.
+        """
+        w_D, bonus = _explored(user.posterior, how)
+        exact = partial(self._exact, user, w_D, bonus)
+        rows = _few(allowed_N, barred)
+        if rows is not None and self._is_linear:
+            with lap("score"):
+                scores = exact(rows)
+            with lap("top_k"):
+                rows_K, scores_K = best_of(rows, scores, k)
+        else:
+            with lap("score"):
+                upper_N, tighter = self._bounds(user, w_D, bonus)
+            if allowed_N is not None:
+                upper_N[~allowed_N] = -np.inf
+            if barred is not None:
+                upper_N[barred] = -np.inf
+            with lap("top_k"):
+                rows_K, scores_K = best_by_bound(upper_N, k, exact if tighter else None, tighter)
+        return rows_K, scores_K if how is None else self._exact(user, user.posterior.mean_D, 0.0, rows_K)
+
+    def _bounds(
+        self, user: Adapted, w_D: NDArray[np.float64], bonus: float
+    ) -> tuple[NDArray[np.float32], OfRows | None]:
+        """At least what each item is ordered by, (N,), and a closer bound; None where it is just that."""
+        if not self._is_linear:
+            return self.scores(user).copy(), None
+        upper_N = self._linear(user, w_D)
+        if bonus:
+            upper_N += np.float32(bonus) * self.prior_deviation  # events only lower it
+        shift, z_M = self._shift, user.z_M
+        if shift is None or z_M is None:
+            return upper_N, upper_N.__getitem__ if bonus else None
+        most = shift.most(z_M, user.shots)
+        upper_N += most
+        return upper_N, lambda rows: upper_N[rows] - most + shift.bound(z_M, user.shots, rows)
+
+    def _exact(
+        self, user: Adapted, w_D: NDArray[np.float64], bonus: float, rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """What some items are ordered by, (len(rows),)."""
+        coefficients_E = self._coefficients(user, w_D)
+        scores = self.phi_ND[rows] @ coefficients_E[:-1] + coefficients_E[-1] * self._base_N[rows]
+        if self._shift is not None and user.z_M is not None:
+            scores += self._shift.exact(user.z_M, user.shots, rows)
+        if bonus:
+            scores += np.float32(bonus) * self.deviations(user, rows)
+        return np.asarray(scores)
+
+    def _linear(self, user: Adapted, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Scores but for the shift of the base measure, (N,)."""
+        return np.asarray(self._coefficients(user, w_D) @ self._table)
+
+    def _coefficients(self, user: Adapted, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
+        coefficients_E = np.empty(len(w_D) + 1, np.float32)
+        np.multiply(w_D, self.scale_D, out=coefficients_E[:-1], casting="same_kind")
+        coefficients_E[-1] = self._base_weight_A[group(user.shots)]
+        return coefficients_E
+
+    def deviations(self, user: Adapted, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Standard deviation of the scores of some items under the posterior.
+
+        Raises:
+            RequestError: the model adapts by descent, which gives no posterior.
+        """
+        self.need_posterior()
+        return user.posterior.deviation(self.phi_ND[rows] * self.scale_D).astype(np.float32)
+
+    def need_posterior(self) -> None:
+        if not self.adapter.is_exact:
+            raise RequestError(
+                "this model does not know how sure it is: it adapts by gradient descent",
+                fix='Train it with inner.method = "closed_form" for uncertainty, explore and elicit.',
+            )
+
+    @cached_property
+    def prior_deviation(self) -> NDArray[np.float32]:
+        """Standard deviation of every item's score before any event, (N,)."""
+        return np.sqrt(quadratic(self.phi_ND, self._metric)).astype(np.float32)
+
+    def likeness(self, row: int) -> NDArray[np.float32]:
+        """How the scores of every item go with those of one, over all users before any event, (N,), -1..1.
+
+        The correlation under the prior, ``phi_i A0^-1 phi_j`` over both deviations: the cosine in the prior's
+        metric, so that dimensions in which people hardly differ hardly count.
+        """
+        with_N = self.phi_ND @ (self._metric @ self.phi_ND[row])
+        return np.asarray(with_N / np.maximum(self.prior_deviation * self.prior_deviation[row], 1e-12))
+
+    @cached_property
+    def _metric(self) -> NDArray[np.float32]:
+        """Covariance under the prior of scores per unit of embedding."""
+        spread_DD = self.adapter.prior.covariance_DD * np.outer(self.scale_D, self.scale_D)
+        return spread_DD.astype(np.float32)
+
+
+def _explored(posterior: UserPosterior, how: Explore | None) -> tuple[NDArray[np.float64], float]:
+    """The vector to order by, and how much a standard deviation counts besides."""
+    if how is None:
+        return posterior.mean_D, 0.0
+    if how.method == "ucb":
+        return posterior.mean_D, how.strength
+    return posterior.draw(np.random.default_rng(how.seed), how.strength), 0.0
+
+
+def _few(allowed_N: NDArray[np.bool_] | None, barred: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """The rows to score where they are few; None where the whole catalogue is scored sooner."""
+    if allowed_N is None:
+        return None
+    rows = np.flatnonzero(allowed_N)
+    if len(rows) * FEW > len(allowed_N):
+        return None
+    return rows if barred is None else np.setdiff1d(rows, barred)

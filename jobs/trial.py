@@ -1,0 +1,102 @@
+"""One trial of a sweep: pretraining with sampled options, which reports to Ray Tune and publishes nothing.
+
+With 0 workers it is pretrain's loop in the trial's own process, with n the same ``build_trainer(config)
+.fit()``. (Ray Train's local mode would be both in one, but Ray 2.60 refuses its calls inside a trial.) A
+trial is a run of its own name: begun again, it goes on from its last checkpoint. Trials share the data
+set, and what is counted from it, through the object store. Knows nothing of searchers or tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import ObjectRef, tune
+from ray.actor import ActorHandle
+
+from engine.config import Config
+from engine.data.dataset import Dataset
+from engine.errors import TrainingError
+from engine.learning.setup import Counted, Experiment, build_model, build_training, count, counted_by, set_up
+from engine.learning.training import PassReport
+from jobs.checkpoints import adopt, standing
+from jobs.distributed import Shared, train_distributed
+from jobs.pretrain import with_checkpoints
+from jobs.search_space import MUTABLE, Search
+
+KEPT = 8
+"""Counts kept in the object store: where more differ, the oldest are counted again."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What all trials have in common."""
+
+    data: Path
+    runs: Path  # folder of the trials' checkpoints
+    search: Search
+    base: Config
+    dataset: ObjectRef[Dataset]
+    counts: ActorHandle
+
+    @property
+    def clones(self) -> bool:
+        """Whether trials go on from each other."""
+        return self.search.scheduler == "pbt"
+
+
+class Counts:
+    """What trials start from, counted once for all that start alike. Lives in an actor."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._known: dict[str, ObjectRef[Counted]] = {}
+
+    def of(self, config: Config) -> list[ObjectRef[Counted]]:
+        """A reference: in a list, or Ray would hand over what it stands for."""
+        options = counted_by(config)
+        key = options.model_dump_json()
+        if key not in self._known:
+            self._known[key] = ray.put(count(set_up(self._dataset, options)))
+            if len(self._known) > KEPT:
+                del self._known[next(iter(self._known))]
+        return [self._known[key]]
+
+
+def trial(sampled: dict[str, Any], sweep: Sweep) -> None:
+    """What Ray Tune runs: reports each pass, then once more that the trial is finished."""
+    config, run = sweep.search.config(sweep.base, sampled), tune.get_context().get_trial_id()
+    try:
+        for report in _reports(config, run, sweep):
+            tune.report(asdict(report), checkpoint=_checkpoint(report, config, sweep.runs / run, sweep))
+    except TrainingError as error:  # others may do better; the same options would meet it again
+        tune.report({"best_quality": -float("inf"), "quality": -float("inf"), "failure": str(error)})
+        return
+    tune.report({**standing(sweep.runs / run), "finished": True})
+
+
+def _reports(config: Config, run: str, sweep: Sweep) -> Iterator[PassReport]:
+    (counted,) = ray.get(sweep.counts.of.remote(config))
+    if config.train.workers:
+        shared = Shared(sweep.dataset, counted)
+        return train_distributed(sweep.data, None, config, sweep.runs, run, shared)
+    experiment = set_up(ray.get(sweep.dataset), config)
+    _take_over(experiment, sweep.runs / run)
+    training = build_training(experiment, build_model(experiment, ray.get(counted)))
+    return with_checkpoints(training, experiment, sweep.runs / run)
+
+
+def _take_over(experiment: Experiment, folder: Path) -> None:
+    """Where the scheduler lets this trial go on from another one, at other rates."""
+    if (checkpoint := tune.get_checkpoint()) is not None:
+        with checkpoint.as_directory() as source:
+            adopt(Path(source), experiment, folder, but=MUTABLE)
+
+
+def _checkpoint(report: PassReport, config: Config, folder: Path, sweep: Sweep) -> tune.Checkpoint | None:
+    """What others may go on from."""
+    saved = report.passes_done % config.train.checkpoint_every == 0
+    return tune.Checkpoint.from_directory(folder) if sweep.clones and saved else None

@@ -1,0 +1,56 @@
+"""Paths that answer for a person: what to show, what to ask.
+
+Adapting and ranking take about a millisecond and run on the event loop; explaining, which adapts once for
+each event, runs in a thread.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from engine.stopwatch import lap, timed
+from serve_apps.answers import ElicitAnswer, RecommendAnswer
+from serve_apps.bodies import StrictJsonRoute
+from serve_apps.paths.documented import BODY, INVALID, UNAVAILABLE, problems
+from serve_apps.people import history_of
+from serve_apps.requests import ElicitRequest, RecommendRequest
+from serve_apps.service import Service
+from serve_apps.trace import age_s
+
+
+def recommending(service: Service) -> APIRouter:
+    router = APIRouter(route_class=StrictJsonRoute, tags=["recommend"])
+    responses = problems(BODY, INVALID, UNAVAILABLE)
+
+    @router.post("/v1/recommend", response_model_exclude_none=True, responses=responses)
+    async def recommend(request: RecommendRequest, http: Request) -> RecommendAnswer:
+        """The slate for a person: from the events of the request, from those stored under `user_id`, or both.
+
+        Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).
+        """
+        stage, parse_s = service.stage, age_s(http.scope)
+        model = stage.answering(request.user_id)
+        with timed() as laps:
+            with lap("store"):
+                history = await history_of(service.events, request)
+            if request.explain:
+                answer = await run_in_threadpool(model.recommend, request, history)
+            else:
+                answer = model.recommend(request, history)
+        stage.look_on(request, history, answer)
+        if service.telemetry is not None:
+            laps["parse"] = parse_s
+            service.telemetry.recommended(model.version, answer.shots, len(answer.ignored_events), laps)
+        return answer
+
+    @router.post("/v1/elicit", response_model_exclude_none=True, responses=responses)
+    async def elicit(request: ElicitRequest) -> ElicitAnswer:
+        """What to ask a person about, so that the answers tell most about them.
+
+        An answer is an event. Name an item in `asked` where there was none.
+        """
+        model = service.stage.answering(request.user_id)
+        return await run_in_threadpool(model.elicit, request, await history_of(service.events, request))
+
+    return router

@@ -1,0 +1,188 @@
+"""What callers send, with its limits.
+
+Knows nothing of the recommender, of Ray or of HTTP status codes. Strict: an unknown field, a string for a
+number, NaN or infinity are refused, so that a typo is an error and never a silent default.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from serve_apps.fields import Feature, Id, Name, Scalar
+
+K_MAX = 1000
+K_EXPLAINED_MAX = 100
+EVENTS_MAX = 1000
+CANDIDATES_MAX = 20_000
+FEATURES_MAX = 256
+FILTERS_MAX = 16
+QUESTIONS_MAX = 50
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Event(_Request):
+    """Something the person did: a number (``value``: a rating, a play count) or a named kind (``event``)."""
+
+    item_id: Id
+    value: float | None = Field(None, allow_inf_nan=False, description="A number, such as a rating.")
+    event: Name | None = Field(None, description="A named kind of event, such as LIKE.")
+    timestamp: float | None = Field(
+        None, ge=-1e11, le=1e11, allow_inf_nan=False, description="Unix seconds (not milliseconds)."
+    )
+    event_id: Id | None = Field(
+        None, description="Of your making; an event of this id that is stored for the person counts once."
+    )
+
+    def body(self) -> dict[str, Any]:
+        """What the recommender understands: the event without ids of events and people."""
+        return self.model_dump(include={"item_id", "value", "event", "timestamp"}, exclude_none=True)
+
+
+class UserEvent(Event):
+    """An event to keep, of the person that ``user_id`` names."""
+
+    user_id: Id
+
+
+StoredEvents = Annotated[list[UserEvent], Field(min_length=1, max_length=EVENTS_MAX)]
+
+
+class Person(_Request):
+    """Whom a request is about: by the id under which events are stored, by events, or both."""
+
+    user_id: Id | None = Field(
+        None, description="Stored events of this person count, before those sent here."
+    )
+    events: list[Event] = Field(default=[], max_length=EVENTS_MAX, description="In any order if dated.")
+    user: dict[str, Feature] | None = Field(
+        None, max_length=FEATURES_MAX, description="Features of the person, as in the training data."
+    )
+
+
+class Range(_Request):
+    """Numbers from ``min`` to ``max``, both included; either may be left out."""
+
+    min: float | None = Field(None, allow_inf_nan=False)
+    max: float | None = Field(None, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        return self
+
+
+Condition = Scalar | Annotated[list[Scalar], Field(min_length=1, max_length=FEATURES_MAX)] | Range
+
+
+class Explore(_Request):
+    """How to explore: by one draw from what the person may be like, or by the best each item may well be."""
+
+    method: Literal["thompson", "ucb"]
+    strength: float = Field(1.0, ge=0, le=1e6, description="0: not at all.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="The same seed, the same draw; default: a new draw each time."
+    )
+
+
+class Choice(Person):
+    """Which items come into question."""
+
+    candidates: list[Id] | None = Field(
+        None, max_length=CANDIDATES_MAX, description="Only these items; default: the whole catalogue."
+    )
+    filter: dict[Name, Condition] | None = Field(
+        None,
+        max_length=FILTERS_MAX,
+        description="Only items with these features: a value, any of a list of values, or a range.",
+    )
+
+    def conditions(self) -> dict[str, Any] | None:
+        """``filter`` as the recommender takes it."""
+        if self.filter is None:
+            return None
+        return {
+            name: condition.model_dump(exclude_none=True) if isinstance(condition, Range) else condition
+            for name, condition in self.filter.items()
+        }
+
+
+class RecommendRequest(Choice):
+    """Whom to recommend to: the events so far, and what else is known. No events is fine."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "events": [{"item_id": "50", "value": 5}, {"item_id": "181", "value": 4}],
+                    "k": 5,
+                    "explain": True,
+                },
+                {
+                    "events": [{"item_id": "a-17", "event": "LIKE", "timestamp": 1735689600}],
+                    "user": {"age": 31},
+                },
+                {
+                    "user_id": "u-1",
+                    "filter": {"genre": ["comedy", "drama"], "year": {"min": 1990}},
+                    "explore": {"method": "thompson"},
+                },
+            ]
+        }
+    )
+
+    k: int = Field(10, ge=1, le=K_MAX, description="Length of the slate.")
+    exclude_seen: bool = Field(True, description="Leave out the items of the events.")
+    explore: Explore | None = Field(
+        None, description="Show also what is not yet sure to be good, so that something is learned."
+    )
+    uncertainty: bool = Field(False, description="Give each score's standard deviation; so does explore.")
+    explain: bool = Field(
+        False, description=f"Say which events put each item where it is; needs k <= {K_EXPLAINED_MAX}."
+    )
+
+    @model_validator(mode="after")
+    def _explained_slates_are_short(self) -> Self:
+        if self.explain and self.k > K_EXPLAINED_MAX:
+            raise ValueError(f"with explain, k is at most {K_EXPLAINED_MAX}")
+        return self
+
+
+class ElicitRequest(Choice):
+    """Whom to ask about what. Items of the person's events are not asked about again."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"user_id": "u-1", "k": 3}, {"asked": ["50", "181"]}]}
+    )
+
+    k: int = Field(5, ge=1, le=QUESTIONS_MAX, description="Number of questions.")
+    asked: list[Id] = Field(
+        default=[], max_length=EVENTS_MAX, description="Items that the person could say nothing about."
+    )
+
+
+class SimilarQuery(BaseModel):
+    """How many. Not strict: numbers in a query string are text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    k: int = Field(10, ge=1, le=K_EXPLAINED_MAX)
+
+
+class ItemsQuery(BaseModel):
+    """What to search the catalogue for. Not strict: numbers in a query string are text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    query: str = Field(
+        "",
+        max_length=200,
+        description="An id, or words of a title; empty lists the catalogue.",
+        examples=["star wars"],
+    )
+    limit: int = Field(20, ge=1, le=100)

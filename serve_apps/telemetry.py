@@ -1,0 +1,81 @@
+"""What is measured while serving, as Ray's own metrics: each node's agent gathers them from its replicas.
+
+Observing costs some microseconds. Ray puts ``ray_`` before each name; Prometheus finds the agents through
+Ray, or reads ``/metrics``, where any replica answers for all nodes (``gathered``). No label holds an id of a
+person.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+import httpx
+import ray
+from ray.util.metrics import Counter, Histogram
+
+FAMILIES = ("ray_firstclick_", "ray_serve_")
+SCRAPE_TIMEOUT_S = 5.0
+
+_SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+_SHOTS = [0.5, 1.5, 3.5, 5.5, 10.5, 20.5, 50.5, 100.5, 500.5]
+
+
+class Telemetry:
+    """One of each kind of metric, for this process."""
+
+    def __init__(self) -> None:
+        self._requests = Histogram(
+            "firstclick_request_seconds",
+            "Time to answer, by the path's pattern and the status.",
+            _SECONDS,
+            ("path", "status"),
+        )
+        self._phases = Histogram(
+            "firstclick_phase_seconds",
+            "Parts of a recommendation: parse, store, adapt, score, top_k.",
+            _SECONDS,
+            ("phase",),
+        )
+        self._shots = Histogram("firstclick_shots", "Events that a recommendation used.", _SHOTS)
+        self._ignored = Counter("firstclick_ignored_events", "Events that could not be used.")
+        self._answers = Counter(
+            "firstclick_answers", "Recommendations, by the model that gave them.", ("model_version",)
+        )
+
+    def answered_request(self, path: str, status: int, seconds: float) -> None:
+        self._requests.observe(seconds, {"path": path, "status": str(status)})
+
+    def recommended(self, version: str, shots: int, ignored: int, laps: Mapping[str, float]) -> None:
+        for phase, seconds in laps.items():
+            self._phases.observe(max(seconds, 1e-9), {"phase": phase})
+        self._shots.observe(shots or 1e-9)  # Ray takes no zero
+        if ignored:
+            self._ignored.inc(ignored)
+        self._answers.inc(1, {"model_version": version})
+
+
+async def gathered() -> str:
+    """The metrics of all nodes in Prometheus' text format; a node that does not answer is left out."""
+    nodes = await asyncio.to_thread(ray.nodes)
+    places = [
+        f"http://{n['NodeManagerAddress']}:{n['MetricsExportPort']}/metrics" for n in nodes if n["Alive"]
+    ]
+    async with httpx.AsyncClient(timeout=SCRAPE_TIMEOUT_S) as http:
+        answers = await asyncio.gather(*(http.get(place) for place in places), return_exceptions=True)
+    return merged(a.text for a in answers if isinstance(a, httpx.Response) and a.is_success)
+
+
+def merged(pages: Iterable[str]) -> str:
+    """One page of the families that are ours or Serve's; each family stands together, as the format asks."""
+    families: dict[str, list[str]] = {}
+    name = ""
+    for line in (line for page in pages for line in page.splitlines()):
+        if line.startswith("# HELP "):
+            name = line.split(" ", 3)[2]
+        if not name.startswith(FAMILIES):
+            continue
+        lines = families.setdefault(name, [])
+        if not line.startswith("#") or line not in lines:
+            lines.append(line)
+    return "".join(f"{line}\n" for lines in families.values() for line in lines)

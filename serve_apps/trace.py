@@ -1,0 +1,58 @@
+"""What is known of a request besides its content, kept in its ASGI scope: its id, its caller, its path's
+pattern.
+
+None of it is personal data: the pattern stands for the path, which may hold a user's id.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+REQUEST_ID = "X-Request-ID"
+NOBODY = "nobody"  # the caller where no API keys are asked for
+
+_ID, _CALLER, _STARTED = "firstclick.request_id", "firstclick.caller", "firstclick.started"
+_GOOD_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+
+
+def request_id(scope: Scope) -> str:
+    """The id that the caller sent, if it is short and plain; else one made here, the same at every call."""
+    if _ID not in scope:
+        sent = Headers(scope=scope).get(REQUEST_ID, "")
+        scope[_ID] = sent if _GOOD_ID.fullmatch(sent) else uuid.uuid4().hex
+    return str(scope[_ID])
+
+
+def start(scope: Scope) -> None:
+    scope[_STARTED] = time.perf_counter()
+
+
+def age_s(scope: Scope) -> float:
+    """Seconds since the request came to the application."""
+    return time.perf_counter() - float(scope[_STARTED])
+
+
+def set_caller(scope: Scope, name: str) -> None:
+    scope[_CALLER] = name
+
+
+def caller(scope: Scope) -> str:
+    """The name of the API key that the request came with."""
+    return str(scope.get(_CALLER, NOBODY))
+
+
+def route_path(scope: Scope) -> str:
+    """The path without the prefix that the application is mounted under, as the router sees it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    rest = path.removeprefix(root)
+    return rest if rest.startswith("/") else path
+
+
+def pattern(scope: Scope) -> str:
+    """The path as the interface spells it (``/v1/users/{user_id}``); ``-`` where there is none."""
+    return str(getattr(scope.get("route"), "path", "-")).replace(":path}", "}")

@@ -1,0 +1,62 @@
+"""Steady load from several callers, and an account of what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from serve_apps.client import AsyncClient
+
+
+@dataclass
+class Account:
+    """What callers saw. ``acknowledged``: ids of the events that the server said it kept, by person."""
+
+    requests: int = 0
+    lost: list[str] = field(default_factory=list)
+    acknowledged: dict[str, list[str]] = field(default_factory=dict)
+    versions: set[str] = field(default_factory=set)
+
+
+@contextmanager
+def steady_load(
+    url: str, key: str | None, name: str, callers: int = 4, attempts: int = 1
+) -> Iterator[Account]:
+    """While the block runs, each caller adds an event and asks for a slate, over and over.
+
+    Args:
+        name: of the people, so that accounts of different tests do not mix.
+        attempts: 1 for callers who do not try again: every failure counts as lost.
+    """
+    account, stop = Account(), threading.Event()
+
+    async def caller(client: AsyncClient, user_id: str) -> None:
+        kept = account.acknowledged.setdefault(user_id, [])
+        while not stop.is_set():
+            try:
+                event = {"user_id": user_id, "item_id": "103", "value": 5, "event_id": f"e{len(kept)}"}
+                await client.add_events([event])
+                kept.append(event["event_id"])
+                answer = await client.recommend(user_id=user_id, k=3)
+                account.versions.add(answer.model_version)
+                if answer.shots != len(kept):
+                    account.lost.append(f"{len(kept)} events were acknowledged, {answer.shots} counted")
+            except Exception as error:
+                account.lost.append(f"{type(error).__name__}: {error}")
+            account.requests += 2
+            await asyncio.sleep(0.01)
+
+    async def everybody() -> None:
+        async with AsyncClient(url, key, attempts=attempts) as client:
+            await asyncio.gather(*(caller(client, f"{name}-{n}") for n in range(callers)))
+
+    thread = threading.Thread(target=lambda: asyncio.run(everybody()))
+    thread.start()
+    try:
+        yield account
+    finally:
+        stop.set()
+        thread.join(60)

@@ -1,0 +1,101 @@
+"""What is measured, and how the pages of several nodes become one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import serve_apps
+from serve_apps.ingress import create_app
+from serve_apps.service import Service
+from serve_apps.telemetry import Telemetry, merged
+from tests.serve_apps.conftest import Client, models_of
+
+DASHBOARD = Path(serve_apps.__file__).with_name("dashboard.json")
+
+
+def dashboard_metrics() -> set[str]:
+    """Names of all metrics that the dashboard asks for."""
+    return set(re.findall(r"\bray_\w+", DASHBOARD.read_text()))
+
+
+class Recorded:
+    """Keeps what it is told, in place of Ray's metrics."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, int]] = []
+        self.recommendations: list[tuple[Any, ...]] = []
+
+    def answered_request(self, path: str, status: int, seconds: float) -> None:
+        assert seconds > 0
+        self.requests.append((path, status))
+
+    def recommended(self, version: str, shots: int, ignored: int, laps: dict[str, float]) -> None:
+        self.recommendations.append((version, shots, ignored, laps))
+
+
+def test_each_request_and_the_phases_of_each_recommendation_are_measured(real) -> None:
+    recorded = Recorded()
+    client = Client(create_app(Service(models_of(real), telemetry=recorded)))
+    client.recommend(events=[{"item_id": "103"}, {"item_id": "nope"}])
+    client.recommend(explain=True)
+    client("GET", "/v1/users/somebody/events")
+    assert recorded.requests == [("/v1/recommend", 200)] * 2 + [("/v1/users/{user_id}/events", 404)]
+    (version, shots, ignored, laps), other = recorded.recommendations
+    assert (version, shots, ignored) == (real.version, 1, 1)
+    assert set(laps) == set(other[3]) == {"parse", "store", "adapt", "score", "top_k"}
+    assert all(seconds > 0 for seconds in laps.values())
+
+
+def test_without_measuring_there_is_no_page(real_client) -> None:
+    assert real_client("GET", "/metrics").status_code == 404
+
+
+ONE = """# HELP ray_other x
+# TYPE ray_other gauge
+ray_other{n="1"} 1.0
+# HELP ray_firstclick_shots Events.
+# TYPE ray_firstclick_shots histogram
+ray_firstclick_shots_bucket{n="1",le="1"} 2.0
+ray_firstclick_shots_count{n="1"} 2.0
+"""
+TWO = """# HELP ray_firstclick_shots Events.
+# TYPE ray_firstclick_shots histogram
+ray_firstclick_shots_count{n="2"} 3.0
+# HELP ray_serve_x y
+# TYPE ray_serve_x gauge
+ray_serve_x 1.0
+"""
+
+
+def test_families_stand_together_and_others_are_left_out() -> None:
+    assert merged([ONE, TWO]).splitlines() == [
+        "# HELP ray_firstclick_shots Events.",
+        "# TYPE ray_firstclick_shots histogram",
+        'ray_firstclick_shots_bucket{n="1",le="1"} 2.0',
+        'ray_firstclick_shots_count{n="1"} 2.0',
+        'ray_firstclick_shots_count{n="2"} 3.0',
+        "# HELP ray_serve_x y",
+        "# TYPE ray_serve_x gauge",
+        "ray_serve_x 1.0",
+    ]
+    assert merged([]) == ""
+
+
+def test_the_dashboard_shows_what_is_measured() -> None:
+    """Names that it asks for are declared; that they really arrive is tested on the served application."""
+    declared = {f"ray_{metric.info['name']}" for metric in vars(Telemetry()).values()}
+    shown = {name for name in dashboard_metrics() if name.startswith("ray_firstclick_")}
+    bare = {re.sub("_(bucket|count|sum|total)$", "", name) for name in shown}
+    assert bare == declared
+
+
+def test_the_dashboards_panels_have_places_of_their_own() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels)
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(
+        target["expr"].count("(") == target["expr"].count(")") for p in panels for target in p["targets"]
+    )
