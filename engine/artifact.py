@@ -5,6 +5,7 @@
     catalogue.parquet    items in row order with their raw features
     features.json        fitted encoders and the signal table
     card.md              the same for people
+    training.json        loss and quality of every pass, where it is known
 
 Loading checks the hashes and never unpickles. Knows nothing of how a model is trained.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from engine.errors import ArtifactError
 from engine.folders import is_free, replacing
 from engine.learning.assemble import model_from_state
 from engine.learning.meta import MetaModel
+from engine.learning.training import PassReport
 
 FORMAT = "firstclick-artifact"
 FORMAT_VERSION = 1
@@ -39,6 +41,7 @@ MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD = (
     "features.json",
     "card.md",
 )
+HISTORY = "training.json"  # not of every artifact
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Artifact:
     user_encoder: FeatureEncoder
     manifest: Mapping[str, Any]
     card: str = ""
+    history: tuple[PassReport, ...] = ()  # of the training run
 
 
 def check_target(folder: Path) -> None:
@@ -96,7 +100,12 @@ def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
     }
     (folder / FEATURES).write_text(json.dumps(features), encoding="utf-8")
     (folder / CARD).write_text(artifact.card, encoding="utf-8")
-    files = {name: _sha256(folder / name) for name in (WEIGHTS, CATALOGUE, FEATURES, CARD)}
+    names = [WEIGHTS, CATALOGUE, FEATURES, CARD]
+    if artifact.history:
+        passes = json.dumps([asdict(report) for report in artifact.history], indent=1)
+        (folder / HISTORY).write_text(passes, encoding="utf-8")
+        names.append(HISTORY)
+    files = {name: _sha256(folder / name) for name in names}
     loaded = "".join(files[name] for name in (WEIGHTS, CATALOGUE, FEATURES))
     manifest = {
         **artifact.manifest,
@@ -135,12 +144,18 @@ def load_artifact(folder: Path) -> Artifact:
             FeatureEncoder.from_json(features["users"]),
             manifest,
             (folder / CARD).read_text(encoding="utf-8"),
+            _read_history(folder) if HISTORY in manifest["files"] else (),
         )
     except Exception as error:  # hashes fit, so the writer was not this code
         raise _broken(f"its files cannot be read: {type(error).__name__}: {error}", folder) from error
     if artifact.items.num_rows != len(artifact.model.items.base_N):
         raise _broken(f"{CATALOGUE} and {WEIGHTS} disagree on the number of items", folder)
     return artifact
+
+
+def _read_history(folder: Path) -> tuple[PassReport, ...]:
+    passes = json.loads((folder / HISTORY).read_text(encoding="utf-8"))
+    return tuple(PassReport(**report) for report in passes)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -5,7 +5,6 @@ Knows nothing of what the options do: each is explained where it stands and used
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from engine.config_errors import explained
 from engine.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -192,7 +192,7 @@ def parse_config(values: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise _explain(error, where) from None
+        raise explained(error, where, list(known_keys())) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -225,18 +225,6 @@ def _parse(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def _explain(error: ValidationError, where: str) -> ConfigError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if not first["loc"]:  # keys that do not go together
-        return ConfigError(first["msg"].removeprefix("Value error, "), where=where)
-    if first["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(key, list(known_keys()), n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known_keys())}."
-        return ConfigError(f"unknown key {key}", where=where, fix=hint)
-    return ConfigError(f"{key} = {json.dumps(first['input'], default=str)}: {first['msg']}", where=where)
 
 
 def known_keys(section: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:

@@ -67,6 +67,11 @@ class Recommender:
         """Changes whenever what the artifact holds changes."""
         return str(self.manifest["version"])
 
+    @property
+    def user_kinds(self) -> dict[str, str]:
+        """What can be told of a person: feature -> category, tags, number, text or vector."""
+        return self._user_encoder.kinds
+
     @cached_property
     def titles(self) -> list[str] | None:
         """Names to show, one per catalogue row, where the items table has a title or name column."""
@@ -218,8 +223,7 @@ class Recommender:
         return self._scorer.adapt(self._read(events), self._user_encoder.transform_one(user, average_F))
 
     def _unused(self, user: User) -> tuple[str, ...]:
-        known = self._user_encoder.kinds
-        return tuple(sorted(name for name in user or () if name not in known))
+        return tuple(sorted(name for name in user or () if name not in self.user_kinds))
 
     def check(self, events: Events) -> None:
         """Raise RequestError if an event cannot be understood; items that are unknown are fine."""

@@ -13,9 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,12 +23,12 @@ from engine.evaluation.report import figure, terminal_table
 from engine.evaluation.results import Report
 from jobs.benchmark_cell import Cell, Failure, Outcome, attempt, load_report, save_report
 from jobs.benchmark_data import ready
-from jobs.benchmark_plan import Plan, read_plan
+from jobs.benchmark_plan import Plan
 from jobs.benchmark_tables import METRIC, Group, grouped, markdown, notes, summary
 from jobs.cluster import attach
+from jobs.commands.benchmark import benchmark_command
 from jobs.terminal import console, run_command
 
-COLD_USERS = Path(__file__).parents[1] / "tune_configs" / "benchmarks" / "cold_users.toml"
 Execute = Callable[[Sequence[Cell]], Iterator[tuple[Cell, Outcome]]]
 
 
@@ -129,25 +127,6 @@ def stop_if_failed(groups: Sequence[Group]) -> None:
             f"{len(failures)} of the cells failed: {first}: {failures[first].message.rstrip('.')}",
             fix="The others are kept. The same command tries the failed ones again.",
         )
-
-
-def benchmark_command(
-    file: Annotated[
-        Path, typer.Argument(help="TOML: data sets, protocols, methods, seeds.", show_default=False)
-    ] = COLD_USERS,
-    out: Annotated[Path, typer.Option(help="Folder of cells and results.")] = Path("runs/benchmark"),
-    data: Annotated[list[str] | None, typer.Option(help="Only this data set. Repeatable.")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method. Repeatable.")] = None,
-    seed: Annotated[list[int] | None, typer.Option(help="Only this seed. Repeatable.")] = None,
-) -> None:
-    """Compare with tuned rivals on many data sets; resumable. Default: the shipped cold-user benchmark."""
-    plan = read_plan(file).only(data or (), method or (), seed or ())
-    groups = benchmark(plan, file.parent, out)
-    show(groups)
-    console.print(
-        f"\ntables: {out / 'benchmark.md'}, plot: {out / 'benchmark.png'}, every user: {out / 'cells'}"
-    )
-    stop_if_failed(groups)
 
 
 def main() -> None:

@@ -1,6 +1,9 @@
 """The command line, and with it the composition root: the one place that starts jobs and serving.
 
-firstclick demo | prepare | pretrain | evaluate | tune | serve | keys | models | recommend | benchmark
+firstclick demo | inspect | prepare | pretrain | evaluate | report | tune | serve | keys | models
+| recommend | benchmark
+
+What a command does is imported when it runs: help and completion take no seconds.
 """
 
 from __future__ import annotations
@@ -12,20 +15,18 @@ from typing import Annotated
 
 import typer
 
-from jobs.benchmark import benchmark_command
-from jobs.demo import demo
-from jobs.evaluate import evaluate_command
-from jobs.prepare import prepare_command
-from jobs.pretrain import pretrain_command
-from jobs.recommend import recommend_command
-from jobs.terminal import console, run_app
-from jobs.tune import tune_command
+from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend, report, tune
+from jobs.terminal import console, examples, run_app
 from serve_apps.commands import keys, models
-from serve_apps.local import serving
 
 app = typer.Typer(
     name="firstclick",
     help="Recommends well to people it has hardly seen.",
+    epilog=examples(
+        "firstclick demo --once",
+        "firstclick inspect my_tables/",
+        "firstclick --install-completion    (commands, options and configuration keys in your shell)",
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -47,7 +48,7 @@ def _options(
     pass
 
 
-@app.command("demo")
+@app.command("demo", epilog=examples("firstclick demo", "firstclick demo --once --workers 0"))
 def demo_command(
     once: Annotated[bool, typer.Option("--once", help="Stop the server at the end.")] = False,
     folder: Annotated[Path, typer.Option(help="Where data, runs and artifacts go.")] = Path("runs/demo"),
@@ -58,16 +59,27 @@ def demo_command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server.")] = 8000,
 ) -> None:
     """Meta-learn a prior on MovieLens-100k, compare it with baselines, serve it."""
+    from jobs.demo import demo
+    from serve_apps.local import serving
+
     demo(folder, movielens, workers, port, serving, (lambda: None) if once else wait_for_stop)
 
 
-app.command("prepare")(prepare_command)
-app.command("pretrain")(pretrain_command)
-app.command("evaluate")(evaluate_command)
-app.command("tune")(tune_command)
+app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect_command)
+app.command("prepare", epilog=prepare.EXAMPLES)(prepare.prepare_command)
+app.command("pretrain", epilog=pretrain.EXAMPLES)(pretrain.pretrain_command)
+app.command("evaluate", epilog=evaluate.EXAMPLES)(evaluate.evaluate_command)
+app.command("report", epilog=report.EXAMPLES)(report.report_command)
+app.command("tune", epilog=tune.EXAMPLES)(tune.tune_command)
 
 
-@app.command("serve")
+@app.command(
+    "serve",
+    epilog=examples(
+        "firstclick serve --artifact artifact --port 8000",
+        "firstclick serve --registry models --api-keys keys.json",
+    ),
+)
 def serve_command(
     artifact: Annotated[Path | None, typer.Option(help="Folder of the artifact.")] = None,
     registry: Annotated[
@@ -88,6 +100,8 @@ def serve_command(
 
     On a cluster use: serve deploy serve_apps/config.yaml
     """
+    from serve_apps.local import serving
+
     beside = (artifact or registry or Path()).resolve().parent / "events.sqlite"
     options = {"num_replicas": replicas, "event_store": event_store or str(beside)}
     if registry is not None:
@@ -103,10 +117,17 @@ def serve_command(
         wait_for_stop()
 
 
-app.add_typer(keys, name="keys")
-app.add_typer(models, name="models")
-app.command("recommend")(recommend_command)
-app.command("benchmark")(benchmark_command)
+app.add_typer(keys, name="keys", epilog=examples("firstclick keys create shop --scope read --file keys.json"))
+app.add_typer(
+    models,
+    name="models",
+    epilog=examples(
+        "firstclick models add artifact --registry models",
+        "firstclick models promote VERSION --registry models",
+    ),
+)
+app.command("recommend", epilog=recommend.EXAMPLES)(recommend.recommend_command)
+app.command("benchmark", epilog=benchmark.EXAMPLES)(benchmark.benchmark_command)
 
 
 def wait_for_stop() -> None:

@@ -125,7 +125,8 @@ def _train(args: dict[str, Any]) -> None:
         if training.done or report.passes_done % config.train.checkpoint_every == 0:
             _checkpoint(training, experiment, report, rank)
     if rank == 0 and args["out"]:
-        publish(experiment, training.best_model().cpu(), training.best_quality, Path(args["out"]))
+        best = training.best_model().cpu()
+        publish(experiment, best, training.best_quality, Path(args["out"]), training.history)
 
 
 def _averaged(model: MetaModel) -> nn.Module:

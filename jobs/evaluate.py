@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from engine.artifact import load_artifact, read_manifest
+from engine.artifact import Artifact, load_artifact
 from engine.config import parse_config
 from engine.data.dataset import Dataset
 from engine.errors import DataError
@@ -20,11 +18,10 @@ from engine.evaluation.baselines import baselines
 from engine.evaluation.cold_items import USER_COLD
 from engine.evaluation.panels import plot_panels
 from engine.evaluation.plot import plot
-from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
-from engine.evaluation.validation import HEADLINES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, set_up
+from jobs.commands.evaluate import evaluate_command
 from jobs.evaluate_cold import compare_cold
 from jobs.judge import judge
 from jobs.terminal import console, run_command
@@ -32,6 +29,18 @@ from jobs.terminal import console, run_command
 
 def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
     """Every method by scenario: "user-cold"; also "item-cold" and "both-cold" if training held items out.
+
+    Raises:
+        ArtifactError, DataError: one of the two is wrong, or they do not belong together.
+    """
+    loaded, experiment = open_experiment(artifact, data)
+    version = loaded.manifest["version"]
+    reports = measure(experiment, loaded.model)
+    return {name: replace(r, context=r.context | {"artifact": version}) for name, r in reports.items()}
+
+
+def open_experiment(artifact: Path, data: Path) -> tuple[Artifact, Experiment]:
+    """An artifact and the experiment it came from.
 
     Raises:
         ArtifactError, DataError: one of the two is wrong, or the artifact was trained on other data, so
@@ -45,11 +54,15 @@ def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
             fix="Give the data set it was trained on, or pretrain on this one.",
         )
     config = parse_config(loaded.manifest["config"], where=f"{artifact}, written by another version")
-    experiment = set_up(dataset, config)
-    reports = {USER_COLD: compare(experiment, loaded.model)}
+    return loaded, set_up(dataset, config)
+
+
+def measure(experiment: Experiment, model: MetaModel) -> dict[str, Report]:
+    """Every scenario of `evaluate`."""
+    reports = {USER_COLD: compare(experiment, model)}
     if experiment.cold_N.any():
         with console.status("measuring cold items"):
-            reports |= compare_cold(experiment, loaded.model)
+            reports |= compare_cold(experiment, model)
     return reports
 
 
@@ -83,26 +96,6 @@ def save_reports(panels: Mapping[str, Sequence[Report]], out: Path, metric: str 
     if len(panels) == 1:
         return plot(next(iter(panels.values())), path, metric)
     return plot_panels(panels, path, metric)
-
-
-def evaluate_command(
-    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
-    data: Annotated[Path, typer.Option(help="Folder of the data set it was trained on.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for quality.json (every user's figure) and quality.png.")
-    ] = None,
-) -> None:
-    """Measure quality by shots on unseen users, and on unseen items if held out, beside tuned baselines."""
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-    reports = evaluate(artifact, data)
-    metric = HEADLINES[read_manifest(artifact)["config"]["objective"]]
-    for report in reports.values():
-        for shown in dict.fromkeys((metric, "ndcg@10")):
-            console.print(terminal_table([report], shown))
-    if out is not None:
-        panels = {scenario: [report] for scenario, report in reports.items()}
-        console.print(f"plot: {save_reports(panels, out, metric)}")
 
 
 def main() -> None:

@@ -8,44 +8,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import typer
 
 from engine.data.fingerprint import hash_table
 from engine.data.shards import SHARD_EVENTS, shard_of_user
 from engine.data.tables.bad_rows import BadRows, FileTable, stop_if_any
-from engine.data.tables.columns import whole_array
-from engine.data.tables.edges import Relation, relations_of, with_relations
-from engine.data.tables.entities import Entities, check_edges, check_entities, no_entities
 from engine.data.tables.files import Piece, Source, pieces_of, read_pieces
-from engine.data.tables.interactions import Lookup, Tally, ordered_ids
-from engine.data.tables.schema import Schema, read_schema
-from engine.data.writing import Contents, check_target, write_dataset
+from engine.data.tables.schema import Schema
+from engine.data.writing import check_target, write_dataset
 from engine.errors import ConfigError, DataError
+from jobs.commands.prepare import prepare_command
 from jobs.grouping import Grouping, InProcess, Progress
-from jobs.prepare_summary import progress_bars, summary
-from jobs.terminal import console, run_command
+from jobs.terminal import run_command
+from jobs.understanding import SideTables, side_tables, understand
 
 IN_PROCESS_BYTES = 512 * 2**20  # of files; parquet grows several times over in memory
 IN_PROCESS_FILES = 256
 ENGINES = ("auto", "local", "ray")
 POLICIES = ("stop", "drop")
-TABLE = "A file, folder or quoted glob of parquet, CSV or TSV"
-
-
-@dataclass(frozen=True)
-class SideTables:
-    """All that is read but the events."""
-
-    items: Entities
-    users: Entities
-    edges: pa.Table | None
-    bad: list[BadRows]
 
 
 def prepare(
@@ -91,32 +74,19 @@ def prepare(
         stop_if_any(bad)
     if not tally.n_events:
         raise DataError("there are no events", where=inputs["interactions"][0].name, fix=_why_empty(bad))
-    lookup = _lookup(tally, side)
+    understood = understand(tally, side, schema)
+    lookup = understood.lookup
     events_of = np.array([tally.users[user] for user in lookup.user_ids.to_pylist()], dtype=np.int64)
     shards = grouping.shards(lookup, shard_of_user(events_of, shard_events), progress)
-    relations = _relations(lookup, side, schema)
-    contents = _contents(lookup, side, relations)
-    about = {**_about(tally, side, contents), "relations": _about_relations(relations, contents)}
-    return write_dataset(out, shards, contents, {**about, **_origin(inputs, bad)})
+    return write_dataset(out, shards, understood.contents, {**understood.about, **_origin(inputs, bad)})
 
 
 def _side_tables(inputs: Mapping[str, list[Piece]], schema: Schema, progress: Progress) -> SideTables:
     def read(role: str) -> list[FileTable]:
         return list(read_pieces(inputs[role], schema.columns_of(role)))
 
-    items, users = no_entities("item_id"), no_entities("user_id")
-    edges: pa.Table | None = None
-    bad_edges: tuple[BadRows, ...] = ()
-    if "items" in inputs:
-        items = check_entities(read("items"), "item_id", schema.item_kinds)
-        progress("reading items", 1, 1)
-    if "users" in inputs:
-        users = check_entities(read("users"), "user_id", schema.user_kinds)
-        progress("reading users", 1, 1)
-    if "edges" in inputs:
-        edges, bad_edges = check_edges(read("edges"))
-        progress("reading edges", 1, 1)
-    return SideTables(items, users, edges, [*items.bad, *users.bad, *bad_edges])
+    given = {role: read(role) for role in ("items", "users", "edges") if role in inputs}
+    return side_tables(given, schema, lambda role: progress(f"reading {role}", 1, 1))
 
 
 def _grouping(pieces: list[Piece], engine: str, schema: Schema) -> Grouping:
@@ -129,55 +99,6 @@ def _grouping(pieces: list[Piece], engine: str, schema: Schema) -> Grouping:
 
     attach()
     return OnRay(pieces, schema.columns_of("interactions"))
-
-
-def _lookup(tally: Tally, side: SideTables) -> Lookup:
-    everyone = ordered_ids(side.users.ids, tally.users)
-    active = [user for user in everyone.to_pylist() if user in tally.users]
-    return Lookup(pa.array(active, pa.string()), ordered_ids(side.items.ids, tally.items), tally.signals())
-
-
-def _relations(lookup: Lookup, side: SideTables, schema: Schema) -> list[Relation]:
-    people = pa.concat_arrays([lookup.user_ids, side.users.ids])
-    return relations_of(side.edges, {"items": lookup.item_ids, "users": people}, schema.relations)
-
-
-def _contents(lookup: Lookup, side: SideTables, relations: list[Relation]) -> Contents:
-    catalogue = with_relations(side.items.aligned(lookup.item_ids), "items", relations)
-    people = with_relations(side.users.aligned(lookup.user_ids), "users", relations)
-    item_kinds, user_kinds = (
-        {**known.kinds, **{r.name: "tags" for r in relations if r.describes == role}}
-        for role, known in (("items", side.items), ("users", side.users))
-    )
-    return Contents(catalogue, people, side.edges, lookup.signals, item_kinds, user_kinds)
-
-
-def _about_relations(relations: list[Relation], contents: Contents) -> dict[str, Any]:
-    ids = {"items": contents.items["item_id"], "users": contents.users["user_id"]}
-    return {r.name: r.about(whole_array(ids[r.describes]) if r.ends else None) for r in relations}
-
-
-def _about(tally: Tally, side: SideTables, contents: Contents) -> dict[str, Any]:
-    n_users, n_items = contents.users.num_rows, contents.items.num_rows
-    return {
-        "counts": {
-            "users": n_users,
-            "items": n_items,
-            "events": tally.n_events,
-            "users_without_events": len(set(side.users.ids.to_pylist()) - set(tally.users)),
-            "items_without_events": n_items - len(tally.items),
-            "items_without_features": len(set(tally.items) - set(side.items.ids.to_pylist())),
-            "users_without_features": len(set(tally.users) - set(side.users.ids.to_pylist())),
-            "events_overruled": tally.n_overruled,
-            "edges": side.edges.num_rows if side.edges is not None else 0,
-        },
-        "dated_share": tally.n_dated / tally.n_events,
-        "ignored_columns": {
-            "interactions": list(tally.unused),
-            "items": side.items.ignored,
-            "users": side.users.ignored,
-        },
-    }
 
 
 def _origin(inputs: Mapping[str, list[Piece]], bad: Sequence[BadRows]) -> dict[str, Any]:
@@ -211,43 +132,6 @@ def _why_empty(bad: Sequence[BadRows]) -> str:
         return "The table has columns but no rows."
     reasons = "; ".join(sorted({entry.reason for entry in bad}))
     return f"All rows were dropped: {reasons}."
-
-
-def prepare_command(
-    interactions: Annotated[str, typer.Option(help=f"Events: user_id, item_id, ... {TABLE}.")],
-    out: Annotated[Path, typer.Option(help="The data set to write, a folder.")],
-    users: Annotated[str | None, typer.Option(help="user_id and features.")] = None,
-    items: Annotated[str | None, typer.Option(help="item_id and features.")] = None,
-    edges: Annotated[str | None, typer.Option(help="src, relation, dst.")] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help="Your name for a column: event=event_type. May be repeated.")
-    ] = None,
-    schema: Annotated[
-        Path | None,
-        typer.Option(
-            help=r"TOML: \[columns] own names, \[items], \[users] feature kinds, \[edges] relations."
-        ),
-    ] = None,
-    on_bad_rows: Annotated[
-        str, typer.Option(help=f"What to do at bad rows: {' or '.join(POLICIES)}.")
-    ] = "stop",
-    engine: Annotated[str, typer.Option(help=f"Where to work: {', '.join(ENGINES)}.")] = "auto",
-) -> None:
-    """Turn tables of events, items and users into a data set for pretraining."""
-    told = (read_schema(schema) if schema else Schema()).with_columns(column or [])
-    with progress_bars() as progress:
-        manifest = prepare(
-            interactions=interactions,
-            out=out,
-            users=users,
-            items=items,
-            edges=edges,
-            schema=told,
-            on_bad_rows=on_bad_rows,
-            engine=engine,
-            progress=progress,
-        )
-    console.print(summary(manifest, str(out)))
 
 
 def main() -> None:

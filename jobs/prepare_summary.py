@@ -31,14 +31,16 @@ def summary(manifest: dict[str, Any], folder: str) -> Table:
     )
     table.add_row("events", f"{counts['events']:,}, {dated:.0%} dated")
     if counts["edges"]:
-        table.add_row("edges", "\n".join(_relation(n, about) for n, about in manifest["relations"].items()))
+        table.add_row(
+            "edges", "\n".join(relation_line(n, about) for n, about in manifest["relations"].items())
+        )
     table.add_row("signals", ", ".join(manifest["signals"]["names"]))
     for role in ("item", "user"):
         kinds = {c: k for c, k in manifest[f"{role}_kinds"].items() if k != "ignore"}
         table.add_row(f"{role} features", ", ".join(f"{c} ({k})" for c, k in kinds.items()) or "none")
     ignored = [f"{c} ({role})" for role, names in manifest["ignored_columns"].items() for c in names]
     table.add_row("ignored columns", ", ".join(ignored) or "none")
-    for hint in _hints(manifest):
+    for hint in hints(manifest):
         table.add_row("[yellow]look[/]", hint)
     dropped = [f"{d['rows']:,} of {d['file']}: {d['reason']}" for d in manifest["dropped_rows"]]
     table.add_row("dropped rows", "\n".join(dropped) or "none")
@@ -46,7 +48,7 @@ def summary(manifest: dict[str, Any], folder: str) -> Table:
     return table
 
 
-def _hints(manifest: dict[str, Any]) -> Iterator[str]:
+def hints(manifest: dict[str, Any]) -> Iterator[str]:
     """What may not be as it was meant."""
     counts = manifest["counts"]
     for own, name in _overlooked(manifest).items():
@@ -68,7 +70,7 @@ def _hints(manifest: dict[str, Any]) -> Iterator[str]:
             yield f"{without:,} {role} with events do not occur in the {role} table: they have no features"
 
 
-def _relation(name: str, about: dict[str, Any]) -> str:
+def relation_line(name: str, about: dict[str, Any]) -> str:
     """One line for a relation: what became of its edges."""
     used = f"{name}: {about['edges']:,}"
     if not about["ends"]:
@@ -90,7 +92,7 @@ def _overlooked(manifest: dict[str, Any]) -> dict[str, str]:
 def progress_bars() -> Iterator[Callable[[str, int, int | None], None]]:
     """A hook ``(step, done, total)`` that draws one bar a step, on stderr."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as bars:
+    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def show(step: str, done: int, total: int | None) -> None:

@@ -14,18 +14,17 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from engine.artifact import check_target, read_manifest
-from engine.config import Config, load_config
+from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.errors import ConfigError
 from engine.evaluation.validation import MEASURES
 from engine.learning.setup import Experiment, build_model, build_training, set_up
 from engine.learning.training import PassReport, Training
 from jobs.checkpoints import plain_options, resume, save
+from jobs.commands.pretrain import pretrain_command
 from jobs.distributed import train_distributed
 from jobs.publish import publish
 from jobs.terminal import console, run_command, show_passes
@@ -73,7 +72,7 @@ def train_here(experiment: Experiment, out: Path, folder: Path) -> Iterator[Pass
     """Train in this process, with checkpoints in ``folder``, and publish at the end."""
     training = build_training(experiment, build_model(experiment))
     yield from with_checkpoints(training, experiment, folder)
-    publish(experiment, training.best_model(), training.best_quality, out)
+    publish(experiment, training.best_model(), training.best_quality, out, training.history)
 
 
 def with_checkpoints(training: Training, experiment: Experiment, folder: Path) -> Iterator[PassReport]:
@@ -104,27 +103,6 @@ def describe(experiment: Experiment) -> str:
     dataset = experiment.dataset
     sizes = f"{dataset.n_users:,} users, {dataset.n_items:,} items, {dataset.histories.n_events:,} events"
     return f"{sizes}; quality after {', '.join(map(str, experiment.shots))} events"
-
-
-def pretrain_command(
-    data: Annotated[Path, typer.Option(help="Folder of the prepared data set.")],
-    out: Annotated[Path, typer.Option(help="Folder to write the artifact to.")],
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file of options, e.g. tune_configs/base.toml.")
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override an option: section.key=value. Repeatable.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="0: in this process; n: Ray Train workers.")
-    ] = None,
-    storage: Annotated[Path, typer.Option(help="Folder of all runs, for checkpoints.")] = Path("runs"),
-    run: Annotated[str | None, typer.Option(help="Name of the run to start or resume.")] = None,
-) -> None:
-    """Meta-learn a prior over all users and publish it as an artifact."""
-    overrides = [*(set_ or []), *([] if workers is None else [f"train.workers={workers}"])]
-    manifest = pretrain(data, out, load_config(config, overrides), storage, run)
-    console.print(f"artifact [bold]{out}[/], version {manifest['version']}")
 
 
 def main() -> None:

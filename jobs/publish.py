@@ -5,7 +5,7 @@ Knows nothing of how the run was distributed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,10 +23,17 @@ from engine.evaluation.results import Report
 from engine.evaluation.validation import HEADLINES, MEASURES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment
+from engine.learning.training import PassReport
 from jobs.judge import judge
 
 
-def publish(experiment: Experiment, model: MetaModel, best_quality: float, out: Path) -> dict[str, Any]:
+def publish(
+    experiment: Experiment,
+    model: MetaModel,
+    best_quality: float,
+    out: Path,
+    history: Sequence[PassReport] = (),
+) -> dict[str, Any]:
     """Write the artifact folder ``out`` and return its manifest."""
     report, objective = test_report(experiment, model), experiment.config.objective
     manifest = {
@@ -50,6 +57,7 @@ def publish(experiment: Experiment, model: MetaModel, best_quality: float, out: 
         experiment.user_encoder,
         manifest,
         card(manifest, report),
+        tuple(history),
     )
     return save_artifact(artifact, out)
 

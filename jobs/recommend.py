@@ -1,50 +1,21 @@
-"""Recommends to one person at the terminal, from an artifact on disk.
+"""What is said and answered at the terminal: events and features as text, the slate as a table or JSON.
 
-    firstclick recommend --artifact ARTIFACT --event 50=5 --event 181=4 --explain
-
-Starts nothing; knows nothing of Ray.
+Starts nothing; knows nothing of Ray or of options.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
-import typer
 from rich.markup import escape
 from rich.table import Table
 
-from engine import ConfigError, Recommender
+from engine.errors import ConfigError
 from engine.ranking.slate import Slate
-from jobs.terminal import console
-
-
-def recommend_command(
-    artifact: Annotated[Path, typer.Option(help="Folder of the artifact.")],
-    event: Annotated[
-        list[str] | None,
-        typer.Option("--event", help="ITEM, ITEM=VALUE or ITEM=EVENT; repeat, oldest first."),
-    ] = None,
-    user: Annotated[
-        list[str] | None, typer.Option("--user", help="FEATURE=VALUE of the person. Repeatable.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", help="Number of items.")] = 10,
-    explain: Annotated[bool, typer.Option("--explain", help="Say which events put each item there.")] = False,
-) -> None:
-    """Recommend to a person with these events."""
-    recommender = Recommender.load(artifact)
-    features = dict(_pair(text, "--user") for text in user or [])
-    slate = recommender.recommend(
-        [read_event(text) for text in event or []], features or None, k=k, explain=explain
-    )
-    titles = dict(zip(recommender.item_ids, recommender.titles or recommender.item_ids, strict=True))
-    console.print(slate_table(slate, titles))
-    for ignored in slate.ignored:
-        console.print(f"ignored {escape(ignored.item_id)}: {ignored.reason}")
-    for name in slate.unknown_features:
-        console.print(f"ignored user feature {escape(name)}: the data have none of that name")
+from jobs.suggest import close_items, close_names
 
 
 def read_event(text: str) -> dict[str, object]:
@@ -85,6 +56,33 @@ def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
     return table
 
 
+def slate_json(slate: Slate, titles: Mapping[str, str]) -> dict[str, Any]:
+    """The slate for machines."""
+    items = [asdict(item) | {"title": titles[item.item_id]} for item in slate]
+    ignored = [asdict(ignored) for ignored in slate.ignored]
+    unknown = list(slate.unknown_features)
+    return {"items": items, "shots": slate.shots, "ignored_events": ignored, "unknown_features": unknown}
+
+
+def remarks(slate: Slate, titles: Mapping[str, str], features: Sequence[str]) -> Iterator[str]:
+    """What of the question did not count, and what may have been meant.
+
+    Args:
+        titles: of all items, by id.
+        features: that the data know of a person.
+    """
+    for ignored in slate.ignored:
+        near = [] if ignored.item_id in titles else close_items(ignored.item_id, titles)
+        yield f"ignored {escape(ignored.item_id)}: {ignored.reason}{_meant(near)}"
+    for name in slate.unknown_features:
+        near = close_names(name, features)
+        yield f"ignored user feature {escape(name)}: the data have none of that name{_meant(near)}"
+
+
+def _meant(near: Sequence[str]) -> str:
+    return f"; did you mean {escape(' or '.join(near))}?" if near else ""
+
+
 def reasons(effects: Sequence[tuple[str, float, int]]) -> str:
     """Reasons for people, one a line: what raised the item first, then what it stands there in spite of.
 
@@ -99,10 +97,11 @@ def reasons(effects: Sequence[tuple[str, float, int]]) -> str:
     return "\n".join(lines)
 
 
-def _pair(text: str, option: str) -> tuple[str, object]:
+def read_feature(text: str) -> tuple[str, object]:
+    """``age=31``: JSON where it is such, else text."""
     name, separator, value = text.partition("=")
     if not separator or not name:
-        raise ConfigError(f"'{text}' is not FEATURE=VALUE", where=option)
+        raise ConfigError(f"'{text}' is not FEATURE=VALUE", where="--user")
     try:
         return name, json.loads(value)
     except json.JSONDecodeError:

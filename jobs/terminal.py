@@ -1,13 +1,16 @@
 """What all commands share at the terminal: the console, progress of a training run, and exit codes.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage. Knows nothing of what the commands do.
+Exit codes: 0 done, 1 failed, 2 wrong usage. Colours and bars are for terminals alone; NO_COLOR is heeded.
+Knows nothing of what the commands do.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +24,30 @@ if TYPE_CHECKING:  # brings torch, which only training needs
 
 console = Console()
 errors = Console(stderr=True)
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing, except what went wrong.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+def examples(*lines: str) -> str:
+    """What stands below a command's help."""
+    return "\n\n".join(("[bold]Examples[/]", *(f"  {escape(line)}" for line in lines)))
+
+
+@contextmanager
+def hushed(quiet: bool) -> Iterator[None]:
+    """Print nothing meanwhile where ``quiet``; an error is printed by `run_app`, outside."""
+    before = console.quiet, errors.quiet
+    console.quiet, errors.quiet = (quiet or was for was in before)
+    try:
+        yield
+    finally:
+        console.quiet, errors.quiet = before
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout, for machines: never wrapped, never coloured."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
 
 
 def run_app(app: Callable[[], Any]) -> None:

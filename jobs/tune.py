@@ -15,22 +15,22 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import ray
-import typer
 from ray import tune
 
-from engine.artifact import check_target, read_manifest
-from engine.config import Config, load_config
+from engine.artifact import check_target
+from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.errors import ConfigError, TrainingError
 from engine.evaluation.validation import MEASURES
 from engine.learning.setup import set_up
 from jobs.checkpoints import plain_options
 from jobs.cluster import attach
+from jobs.commands.tune import tune_command
 from jobs.pretrain import describe, train
-from jobs.search_space import Search, read_search
+from jobs.search_space import Search
 from jobs.searchers import at_once, param_space, resources, tune_config
 from jobs.sweep_board import Board, Row, ranked, row_of, table
 from jobs.sweep_plots import plane, plot_parallel, plot_plane
@@ -146,33 +146,6 @@ def _publish(rows: Sequence[Row], sweep: Sweep, out: Path, measure: str) -> None
     experiment = set_up(Dataset.load(sweep.data), config)
     finish = train(experiment, sweep.data, out / "artifact", sweep.runs, best.run)  # no step, if it is done
     show_passes(finish, config.outer.passes, measure)
-
-
-def tune_command(
-    data: Annotated[Path, typer.Option(help="Folder of the prepared data set.")],
-    search: Annotated[
-        Path, typer.Option(help="TOML file of the search, e.g. tune_configs/search/smoke.toml.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the sweep and its results.")],
-    config: Annotated[Path | None, typer.Option(help="TOML file of all other options.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", help="Override one of them: section.key=value. Repeatable.")
-    ] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Instead of the search file's number.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Of a trial. 0: its own process; n: Ray Train workers.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted sweep.")] = False,
-) -> None:
-    """Search over options and publish the best trial's model as an artifact."""
-    overrides = [*(set_ or []), *([] if workers is None else [f"train.workers={workers}"])]
-    asked = read_search(search)
-    asked = asked if trials is None else asked.model_copy(update={"trials": trials})
-    sweep(data, asked, out, load_config(config, overrides), resume)
-    version = read_manifest(out / "artifact")["version"]
-    console.print(
-        f"options [bold]{out / 'best.toml'}[/], artifact [bold]{out / 'artifact'}[/], version {version}"
-    )
 
 
 def main() -> None:

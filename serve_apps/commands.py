@@ -7,16 +7,18 @@ HTTP.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from serve_apps.model_registry import ModelRegistry
-from serve_apps.roll_out import RollOut
 from serve_apps.security.api_keys import Scope, create_key, read_keys, revoke_key
+
+if TYPE_CHECKING:
+    from serve_apps.model_registry import ModelRegistry
+    from serve_apps.roll_out import RollOut
 
 console = Console()
 
@@ -62,15 +64,15 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key.")], file: 
 @models.command("add")
 def add(artifact: Annotated[Path, typer.Argument(help="Folder of an artifact.")], registry: Registry) -> None:
     """Copy an artifact into the registry, if it is whole. It answers nobody yet."""
-    console.print(f"added version {ModelRegistry(registry).add(artifact)}")
+    console.print(f"added version {_registry(registry).add(artifact)}")
 
 
 @models.command("list")
 def list_models(registry: Registry) -> None:
     """Show the versions and how each is used."""
-    in_use = ModelRegistry(registry).roll_out()
+    in_use = _registry(registry).roll_out()
     table = Table("version", "made", "use")
-    for info in ModelRegistry(registry).versions():
+    for info in _registry(registry).versions():
         table.add_row(info.version, str(info.manifest.get("created_at", "")), _use(info.version, in_use))
     console.print(table)
 
@@ -78,13 +80,13 @@ def list_models(registry: Registry) -> None:
 @models.command("promote")
 def promote(version: Version, registry: Registry) -> None:
     """Let a version answer everyone; running servers change over in about a second, without a pause."""
-    _show(ModelRegistry(registry).promote(version))
+    _show(_registry(registry).promote(version))
 
 
 @models.command("rollback")
 def rollback(registry: Registry) -> None:
     """Let the version answer that was live before; again goes one further back."""
-    _show(ModelRegistry(registry).rollback())
+    _show(_registry(registry).rollback())
 
 
 @models.command("canary")
@@ -94,7 +96,7 @@ def canary(
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of the people that it answers.")] = 0.05,
 ) -> None:
     """Let a version answer a share of the people, always the same ones."""
-    _show(ModelRegistry(registry).set_canary(version, share))
+    _show(_registry(registry).set_canary(version, share))
 
 
 @models.command("shadow")
@@ -103,14 +105,20 @@ def shadow(
     version: Annotated[str | None, typer.Argument(help="The version; without one the shadow ends.")] = None,
 ) -> None:
     """Let a version rank for real requests, answer nobody, and be compared: GET /v1/models has the result."""
-    _show(ModelRegistry(registry).set_shadow(version))
+    _show(_registry(registry).set_shadow(version))
 
 
 @models.command("remove")
 def remove(version: Version, registry: Registry) -> None:
     """Delete a version that is not in use."""
-    ModelRegistry(registry).remove(version)
+    _registry(registry).remove(version)
     console.print(f"removed {version}")
+
+
+def _registry(folder: Path) -> ModelRegistry:
+    from serve_apps.model_registry import ModelRegistry  # brings torch: help does without
+
+    return ModelRegistry(folder)
 
 
 def _show(roll_out: RollOut) -> None:

@@ -129,6 +129,25 @@ def calibration(probability: Scores, happened: NDArray[np.bool_], bins: int = 10
     return Calibration(predicted, observed, count, error if len(p) else float("nan"))
 
 
+def calibration_of_values(predicted: Scores, given: NDArray[np.float64], bins: int = 10) -> Calibration:
+    """The same for predicted numbers, in bins of as many predictions each.
+
+    Args:
+        predicted: (X,).
+        given: (X,), NaN where there was no number.
+        bins: at most so many.
+    """
+    known = ~np.isnan(given) & ~np.isnan(predicted)
+    p, y = np.asarray(predicted[known], np.float64), given[known]
+    cuts = np.unique(np.quantile(p, np.arange(1, bins) / bins)) if len(p) else np.empty(0)
+    place = np.searchsorted(cuts, p)
+    count = np.bincount(place, minlength=len(cuts) + 1)
+    size = _nan_if_zero(count)
+    means = [np.bincount(place, values, len(count)) / size for values in (p, y)]
+    error = float(np.nansum(count * np.abs(means[0] - means[1])) / max(len(p), 1))
+    return Calibration(means[0], means[1], count, error if len(p) else float("nan"))
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean over users with its standard error (NaN for fewer than two users)."""

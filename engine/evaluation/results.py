@@ -63,6 +63,17 @@ class Report:
         other = self.per_user(to or self.reference, metric, shots)
         return paired_difference(self.per_user(method, metric, shots), other)
 
+    def summary(self) -> dict[str, Any]:
+        """Means and standard errors by method, metric and shots, without the users' own values."""
+        means: dict[str, dict[str, dict[str, list[float]]]] = {}
+        for method in self.methods:
+            for metric in self.metrics:
+                by_shots = {str(k): self.mean(method, metric, k) for k in self.shots}
+                if any(e.n for e in by_shots.values()):
+                    figures = {k: [round(e.mean, 6), round(e.se, 6)] for k, e in by_shots.items() if e.n}
+                    means.setdefault(method, {})[metric] = figures
+        return {**self.context, "users": self.n_users, "shots": list(self.shots), "means": means}
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists and numbers; NaN as null."""
         return {

@@ -12,7 +12,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,7 @@ class Training:
         self.schedule, self.quality = schedule, quality
         self.passes_done, self.best_quality, self.passes_since_best = 0, -math.inf, 0
         self.best: dict[str, Tensor] = copy.deepcopy(self.model.state_dict())
+        self.history: list[PassReport] = []
 
     @property
     def done(self) -> bool:
@@ -102,9 +103,9 @@ class Training:
             except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # A0 is not positive definite
                 raise self._diverged("the prior's precision is not positive") from None
             self.passes_done += 1
-            yield PassReport(
-                self.passes_done, loss, quality, self.best_quality, time.perf_counter() - started
-            )
+            seconds = time.perf_counter() - started
+            self.history.append(PassReport(self.passes_done, loss, quality, self.best_quality, seconds))
+            yield self.history[-1]
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to end as an undisturbed one."""
@@ -115,6 +116,7 @@ class Training:
             "passes_done": self.passes_done,
             "best_quality": self.best_quality,
             "passes_since_best": self.passes_since_best,
+            "history": [asdict(report) for report in self.history],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -124,6 +126,7 @@ class Training:
         self.passes_done = state["passes_done"]
         self.best_quality = state["best_quality"]
         self.passes_since_best = state["passes_since_best"]
+        self.history = [PassReport(**report) for report in state.get("history", ())]
 
     def best_model(self) -> MetaModel:
         """The model as it was after its best pass."""

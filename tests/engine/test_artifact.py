@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine import ArtifactError, Recommender
-from engine.artifact import CARD, CATALOGUE, FEATURES, MANIFEST, WEIGHTS, load_artifact, save_artifact
+from engine.artifact import (
+    CARD,
+    CATALOGUE,
+    FEATURES,
+    HISTORY,
+    MANIFEST,
+    WEIGHTS,
+    load_artifact,
+    save_artifact,
+)
 from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.learning.setup import build_model, build_training, set_up
@@ -27,7 +37,7 @@ def copy(checkerboard_artifact: Path, tmp_path: Path) -> Path:
 
 def test_holds_the_files_it_promises(checkerboard_artifact: Path) -> None:
     names = {path.name for path in checkerboard_artifact.iterdir()}
-    assert names == {MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD}
+    assert names == {MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD, HISTORY}
 
 
 def test_manifest_says_what_it_is(checkerboard_artifact: Path, checkerboard_data: Path) -> None:
@@ -35,7 +45,7 @@ def test_manifest_says_what_it_is(checkerboard_artifact: Path, checkerboard_data
     assert manifest["format_version"] == 1
     assert manifest["dataset"]["fingerprint"] == Dataset.load(checkerboard_data).manifest["fingerprint"]
     assert manifest["config"]["items"]["dim"] == 8
-    assert set(manifest["files"]) == {WEIGHTS, CATALOGUE, FEATURES, CARD}
+    assert set(manifest["files"]) == {WEIGHTS, CATALOGUE, FEATURES, CARD, HISTORY}
     assert manifest["quality"]["test"]["firstclick"]["0"] > 0
 
 
@@ -63,6 +73,22 @@ def test_the_model_as_trained_equals_the_model_as_loaded(
     loaded = load_artifact(checkerboard_artifact).model.state_dict()
     for name, tensor in training.best_model().state_dict().items():
         assert tensor.equal(loaded[name]), name
+
+
+def test_the_history_of_training_is_kept(checkerboard_artifact: Path, tmp_path: Path) -> None:
+    artifact = load_artifact(checkerboard_artifact)
+    assert [report.passes_done for report in artifact.history] == list(range(1, len(artifact.history) + 1))
+    best = max(report.quality for report in artifact.history)
+    assert artifact.history[-1].best_quality == best
+    assert artifact.manifest["quality"]["validation"]["value"] == best
+
+
+def test_an_artifact_without_history_loads(checkerboard_artifact: Path, tmp_path: Path) -> None:
+    artifact = replace(load_artifact(checkerboard_artifact), history=())
+    manifest = save_artifact(artifact, tmp_path / "old")
+    assert HISTORY not in manifest["files"]
+    assert manifest["version"] == artifact.manifest["version"]  # it is no part of what is served
+    assert load_artifact(tmp_path / "old").history == ()
 
 
 def test_another_model_has_another_version(copy: Path) -> None:

@@ -64,6 +64,31 @@ def test_a_wrong_override_is_named(override: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("dim=3", "unknown key dim .*Did you mean items.dim"),
+        ("inner.metod=x", "Did you mean inner.method"),
+        ("item.dim=3", "unknown key item .*Did you mean items"),
+        ("items.dim=big", 'items.dim = "big" is not a whole number'),
+        ("items.dim=1.5", "items.dim = 1.5 is not a whole number"),
+        ("items.dim=0", "items.dim = 0 must be at least 1"),
+        ("outer.outer_lr=fast", 'outer.outer_lr = "fast" is not a number'),
+        ("outer.outer_lr=0", "outer.outer_lr = 0 must be more than 0"),
+        ("items.dropout=1", "items.dropout = 1 must be less than 1"),
+        ("inner.robust=perhaps", "inner.robust = .perhaps. is neither true nor false"),
+        ("objective=best", "objective = .best. is not one of 'ranking', 'click' or 'rating'"),
+        ("evaluation.shots=5", r"evaluation.shots = 5 is not a list: write \[1, 2\]"),
+        ('evaluation.shots=[0,"x"]', r'evaluation.shots\[1\] = "x" is not a whole number'),
+        ("signals.relevant=LIKE", r'signals.relevant = "LIKE" is not a list'),
+        ("items=3", "items = 3 is not a section: .*Keys are items.dim"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, [override])
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [("seed = ", "not valid TOML"), ("seed = 'x'", 'seed = "x"'), ("[item]\ndim=3", "item")],
 )

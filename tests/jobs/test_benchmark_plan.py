@@ -9,10 +9,10 @@ import pytest
 
 from engine.data.dataset import read_manifest
 from engine.errors import ConfigError, DataError
-from jobs.benchmark import COLD_USERS
 from jobs.benchmark_cell import METHODS
 from jobs.benchmark_data import ready
 from jobs.benchmark_plan import DataSpec, read_plan
+from jobs.commands.benchmark import COLD_USERS
 from tests.jobs.benchmark_plans import PROTOCOL, plan_of
 
 SHIPPED = sorted((Path(__file__).parents[2] / "tune_configs" / "benchmarks").rglob("*.toml"))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from engine.data.sources.checkerboard import checkerboard
 from jobs import cli
 
 Run = Callable[..., tuple[int, str, str]]
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -118,9 +121,79 @@ def test_prepare_hints_at_what_may_not_be_meant(firstclick: Run, tmp_path: Path)
 
 def test_version_and_help(firstclick: Run) -> None:
     assert firstclick("--version")[:2] == (0, "firstclick 0.1.0\n")
-    for command in ("demo", "prepare", "pretrain", "evaluate", "serve", "recommend"):
-        code, out, _ = firstclick(command, "--help")
+    for command in cli.app.registered_commands:
+        code, out, _ = firstclick(command.name, "--help")
         assert (code, "Usage" in out) == (0, True)
+        assert f"firstclick {command.name}" in out.partition("Examples")[2]
+
+
+def test_help_and_completion_import_nothing_slow() -> None:
+    code = (
+        "import sys; from jobs import cli, terminal\n"
+        "sys.exit(str({'torch', 'ray', 'numpy', 'pandas', 'pyarrow'} & {*sys.modules} or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=PROJECT, capture_output=True)
+    assert (done.returncode, done.stderr) == (1, b"\n")
+
+
+def test_the_shell_completes_commands_and_configuration_keys() -> None:
+    def complete(words: str) -> str:
+        code = "from jobs.cli import main; main()"
+        shell = {"_FIRSTCLICK_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": words.count(" ")}
+        program = f"import sys; sys.argv = ['firstclick']; {code}"
+        environment = {**os.environ, **{key: str(value) for key, value in shell.items()}}
+        done = subprocess.run(
+            [sys.executable, "-c", program], check=False, cwd=PROJECT, capture_output=True, env=environment
+        )
+        return done.stdout.decode()
+
+    assert "prepare" in complete("firstclick pre")
+    assert "items.dim=" in complete("firstclick pretrain --set items.d")
+
+
+def test_for_machines_and_for_nobody(
+    firstclick: Run, checkerboard_artifact: Path, checkerboard_data: Path, files: Path
+) -> None:
+    ask = ("recommend", "--artifact", checkerboard_artifact, "--event", "i2=5", "-k", 3, "--explain")
+    answer = json.loads(firstclick(*ask, "--json")[1])
+    assert len(answer["items"]) == 3
+    assert answer["items"][0]["because"][0]["item_id"] == "i2"
+    measure = ("evaluate", "--artifact", checkerboard_artifact, "--data", checkerboard_data)
+    (report,) = json.loads(firstclick(*measure, "--json")[1])
+    means = {method: figures["ndcg@10"]["5"][0] for method, figures in report["means"].items()}
+    assert means["firstclick"] > means["popularity"]
+    make = ("prepare", "--interactions", files / "events.parquet", "--out", "data")
+    assert json.loads(firstclick(*make, "--json")[1])["counts"]["events"] == 2400
+    assert firstclick(*make, "--quiet")[1:] == ("", "")
+    train = ("pretrain", "--data", "data", *SMALL_RUN, "--out", "artifact")
+    assert firstclick(*train, "--quiet") == (0, "", "")
+    assert "artifact artifact" in firstclick(*train)[1]  # quiet once, not for ever
+
+
+def test_what_may_have_been_meant() -> None:
+    from jobs.suggest import close_items, close_names
+
+    titles = {"50": "Star Wars (1977)", "181": "Return of the Jedi (1983)", "i7": "i7"}
+    assert close_items("star wars", titles) == ["50 (Star Wars (1977))"]
+    assert close_items("Return of teh Jedi (1983)", titles) == ["181 (Return of the Jedi (1983))"]
+    assert close_items("i77", titles) == ["i7"]
+    assert close_items("nothing of the kind", titles) == []
+    assert close_names("Gendr", ["age", "gender"]) == ["gender"]
+
+
+def test_an_unknown_item_or_feature_is_told_with_what_is_near(
+    firstclick: Run, checkerboard_artifact: Path
+) -> None:
+    out = firstclick(
+        "recommend", "--artifact", checkerboard_artifact, "--event", "i222=5", "--user", "agee=3"
+    )[1]
+    assert "ignored i222: not in the catalogue; did you mean i22" in out
+    assert "did you mean age?" in out
+
+
+def test_no_colours_where_there_is_no_terminal(firstclick: Run, checkerboard_artifact: Path) -> None:
+    _, out, err = firstclick("recommend", "--artifact", checkerboard_artifact, "--event", "i2=5")
+    assert "\x1b" not in out + err
 
 
 @pytest.mark.parametrize(
@@ -137,6 +210,10 @@ def test_version_and_help(firstclick: Run) -> None:
         (("prepare", "--interactions", "nowhere.parquet", "--out", "d"), 1, "nowhere.parquet"),
         (("prepare", "--out", "d"), 2, "--interactions"),
         (("nonsense",), 2, "nonsense"),
+        (("prepair",), 2, "Did you mean 'prepare'"),
+        (("prepare", "--interaction", "x"), 2, "--interactions"),
+        (("inspect",), 2, "no files are given"),
+        (("report", "--artifact", "nowhere"), 1, "no artifact here (nowhere)"),
     ],
 )
 def test_a_wrong_call_has_its_exit_code_and_says_what(

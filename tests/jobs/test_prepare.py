@@ -251,7 +251,7 @@ def test_the_command_wonders_about_columns_called_much_like_what_is_absent(tmp_p
     ("arguments", "code", "message"),
     [
         (("--interactions", "{f}", "--out", "{out}"), 1, "user_id is missing"),
-        (("--interactions", "{f}", "--out", "{out}", "--on-bad-rows", "skip"), 2, "Use one of stop, drop"),
+        (("--interactions", "{f}", "--out", "{out}", "--on-bad-rows", "skip"), 2, "is not one of"),
         (("--interactions", "{f}", "--out", "{out}", "--column", "evnt=x"), 2, "unknown column"),
         (("--interactions", "{f}"), 2, "--out"),
     ],

@@ -11,9 +11,10 @@ import pytest
 from engine import Recommender
 from engine.config import load_config
 from engine.data.tables.schema import Schema
-from jobs.evaluate import evaluate
+from jobs.evaluate import evaluate, save_reports
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain
+from jobs.report import report
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,10 @@ def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: 
     assert (scores[1] != scores[2]).any()
     if case.user:
         assert (rec.score([], case.user) != scores[0]).any()
+    assert len(report(tmp_path / "a", None, tmp_path / "alone.html").charts) >= 4
     if case.name == "deskdrop":
-        report = evaluate(tmp_path / "a", tmp_path / "data")["user-cold"]
-        assert report.mean("firstclick", "ndcg@10", 0).mean > 0
+        reports = evaluate(tmp_path / "a", tmp_path / "data")
+        assert reports["user-cold"].mean("firstclick", "ndcg@10", 0).mean > 0
+        save_reports({name: [one] for name, one in reports.items()}, tmp_path / "quality")
+        page = report(tmp_path / "a", tmp_path / "data", tmp_path / "page.html", tmp_path / "quality")
+        assert {"users-device", "users-events-in-all", "items"} <= {chart.name for chart in page.charts}

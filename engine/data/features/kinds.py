@@ -1,7 +1,7 @@
 """Guesses what kind of feature a raw column is, where the user has not said so.
 
-The rules look at the column's name, type and a sample of its values; a schema file overrides them.
-Knows nothing of encoders or files.
+The rules look at the column's name, type and a sample of its values, and say why they decide as they do; a
+schema file overrides them. Knows nothing of encoders or files.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,13 @@ SEPARATORS = ("|", ";", ",")
 
 _CODE_NAME = re.compile(r"(^|_)(id|code|zip|postcode|postal)(_|$)", re.IGNORECASE)
 _LINK = re.compile(r"^(https?://|www\.)|\.(jpe?g|png|gif|webp|svg|mp[34])$", re.IGNORECASE)
+
+
+class Guess(NamedTuple):
+    """A kind, "ignore" included, and what speaks for it."""
+
+    kind: str
+    why: str
 
 
 def infer_kinds(table: pa.Table, id_column: str, given: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -56,22 +64,28 @@ def check_kind(column: str, kind: str) -> None:
 
 def infer_kind(name: str, column: pa.ChunkedArray) -> str:
     """The kind of one column; "ignore" for what cannot help: empty, links, or a name for each row."""
+    return guess_kind(name, column).kind
+
+
+def guess_kind(name: str, column: pa.ChunkedArray) -> Guess:
+    """The same with the reason."""
     column = column.slice(0, SAMPLE)
     values = [v for v in column.to_pylist() if v is not None and v != ""]
     if not values:
-        return IGNORE
+        return Guess(IGNORE, "empty")
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if _is_list(kind):
         return _list_kind(kind.value_type, values)
     if pa.types.is_boolean(kind):
-        return "category"
+        return Guess("category", "true or false")
     if pa.types.is_temporal(kind):
-        return "number" if not (pa.types.is_time(kind) or pa.types.is_duration(kind)) else IGNORE
+        moment = not (pa.types.is_time(kind) or pa.types.is_duration(kind))
+        return Guess("number", "moments, as seconds") if moment else Guess(IGNORE, f"{kind} is no moment")
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _number_kind(name, np.array(values, dtype=np.float64))
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return _string_kind(name, values)
-    return IGNORE
+    return Guess(IGNORE, f"cells of type {kind}")
 
 
 def separator_of(column: pa.ChunkedArray) -> str:
@@ -87,37 +101,49 @@ def _is_list(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
-def _list_kind(member: pa.DataType, values: Sequence[Sequence[object]]) -> str:
+def _list_kind(member: pa.DataType, values: Sequence[Sequence[object]]) -> Guess:
     if pa.types.is_floating(member):
-        return "vector" if len({len(v) for v in values}) == 1 else IGNORE
+        if len({len(v) for v in values}) == 1:
+            return Guess("vector", f"lists of {len(values[0])} numbers")
+        return Guess(IGNORE, "lists of numbers of different lengths")
     plain = pa.types.is_integer(member) or pa.types.is_string(member) or pa.types.is_large_string(member)
-    return "tags" if plain else IGNORE
+    return Guess("tags", "lists") if plain else Guess(IGNORE, f"lists of {member}")
 
 
-def _number_kind(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> str:
+def _number_kind(name: str, values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Guess:
     if np.isinf(values).any():
-        return "number"  # so that the infinite ones are found
+        return Guess("number", "numbers, some infinite")  # so that the infinite ones are found
     values = values[np.isfinite(values)]
     distinct = len(np.unique(values))
     whole = bool((values == np.round(values)).all())
     if whole and _CODE_NAME.search(name):
-        return "category" if distinct < len(values) else IGNORE
-    return "category" if whole and distinct <= min(FEW_LEVELS, len(values) / 10) else "number"
+        if distinct < len(values):
+            return Guess("category", f"whole numbers, called like a code; {distinct:,} levels")
+        return Guess(IGNORE, "called like a code, and another in every row")
+    if whole and distinct <= min(FEW_LEVELS, len(values) / 10):
+        return Guess("category", f"whole numbers, only {distinct:,} levels")
+    return Guess("number", f"numbers, {distinct:,} levels")
 
 
-def _string_kind(name: str, values: Sequence[str]) -> str:
+def _string_kind(name: str, values: Sequence[str]) -> Guess:
     if np.mean([bool(_LINK.search(v)) for v in values]) > 0.5:
-        return IGNORE
+        return Guess(IGNORE, "mostly links")
     numbers = _as_numbers(values)
     if numbers is not None:
         return _number_kind(name, numbers)
-    if any(_are_tags(values, separator) for separator in SEPARATORS):
-        return "tags"
-    distinct = len(set(values)) / len(values)
+    for separator in SEPARATORS:
+        if _are_tags(values, separator):
+            return Guess("tags", f"short parts that recur, between {separator!r}")
+    levels = len(set(values))
+    distinct = levels / len(values)
     words = float(np.mean([len(v.split()) for v in values]))
     if words < 1.5:  # single words: a name for each row says nothing, anything repeated is a level
-        return IGNORE if distinct == 1 and len(values) > 1 else "category"
-    return "category" if distinct <= 0.3 and words <= 6 else "text"
+        if distinct == 1 and len(values) > 1:
+            return Guess(IGNORE, "another word in every row")
+        return Guess("category", f"words that recur, {levels:,} levels")
+    if distinct <= 0.3 and words <= 6:
+        return Guess("category", f"short texts that recur, {levels:,} levels")
+    return Guess("text", f"texts of {words:.0f} words, mostly different")
 
 
 def _as_numbers(values: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -23,6 +22,9 @@ from numpy.typing import NDArray
 from engine.data.tables.bad_rows import BadRows, FileTable
 from engine.data.tables.columns import require
 from engine.errors import DataError
+
+if TYPE_CHECKING:  # who hands over a data frame has imported it
+    import pandas as pd
 
 Source: TypeAlias = "str | Path | pd.DataFrame | pa.Table"
 
@@ -41,6 +43,7 @@ class Piece:
     row_groups: tuple[int, ...] = ()
     first_row: int = 0
     table: pa.Table | None = None
+    most: int = 0  # rows of parquet, bytes of CSV that are read, from the front; 0: all
 
 
 def find_files(source: str | Path) -> list[Path]:
@@ -56,7 +59,7 @@ def find_files(source: str | Path) -> list[Path]:
         found = [path]
     else:
         found = sorted(Path(p) for p in glob.glob(str(source), recursive=True))
-    files = [p for p in found if _format(p)]
+    files = [p for p in found if table_format(p)]
     if files:
         return files
     if found:
@@ -70,11 +73,11 @@ def find_files(source: str | Path) -> list[Path]:
 
 def pieces_of(source: Source, role: str) -> list[Piece]:
     """What to read, in order; ``role`` names a table in memory, such as "interactions"."""
-    if isinstance(source, pd.DataFrame):
+    if isinstance(source, (str, Path)):
+        return [piece for path in find_files(source) for piece in pieces_of_file(path)]
+    if not isinstance(source, pa.Table):
         source = pa.Table.from_pandas(source, preserve_index=False)
-    if isinstance(source, pa.Table):
-        return [Piece(f"the {role} table", table=source)]
-    return [piece for path in find_files(source) for piece in _pieces_of_file(path)]
+    return [Piece(f"the {role} table", table=source)]
 
 
 def read_pieces(pieces: Sequence[Piece], columns: Mapping[str, str]) -> Iterator[FileTable]:
@@ -94,7 +97,7 @@ def read_piece(piece: Piece, columns: Mapping[str, str]) -> FileTable:
     else:
         assert piece.path is not None
         try:
-            read = _read_parquet(piece) if piece.row_groups else _read_delimited(piece.name, piece.path)
+            read = _read_parquet(piece) if piece.row_groups else _read_delimited(piece)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"cannot be read: {_first_line(error)}",
@@ -128,8 +131,9 @@ def rename(table: pa.Table, columns: Mapping[str, str], name: str) -> pa.Table:
     return table.rename_columns([new_names.get(c, c) for c in table.column_names])
 
 
-def _pieces_of_file(path: Path) -> list[Piece]:
-    if _format(path) != "parquet":
+def pieces_of_file(path: Path) -> list[Piece]:
+    """What to read of one file, in order. Raises DataError on one that is not what its name says."""
+    if table_format(path) != "parquet":
         return [Piece(str(path), path)]
     try:
         metadata = pq.read_metadata(path)
@@ -148,12 +152,19 @@ def _pieces_of_file(path: Path) -> list[Piece]:
 
 
 def _read_parquet(piece: Piece) -> FileTable:
-    table = pq.ParquetFile(piece.path).read_row_groups(list(piece.row_groups))
+    file, groups = pq.ParquetFile(piece.path), list(piece.row_groups)
+    if piece.most:
+        first = next(file.iter_batches(piece.most, row_groups=groups))
+        table = pa.Table.from_batches([first])
+    else:
+        table = file.read_row_groups(groups)
     return FileTable(piece.name, table, piece.first_row + np.arange(1, table.num_rows + 1))
 
 
-def _read_delimited(name: str, path: Path) -> FileTable:
-    delimiter = DELIMITERS[_format(path)]
+def _read_delimited(piece: Piece) -> FileTable:
+    name, path = piece.name, piece.path
+    assert path is not None
+    delimiter = DELIMITERS[table_format(path)]
     ragged: list[tuple[int, str, str]] = []  # physical row, reason, text
 
     def note(row: Any) -> str:
@@ -166,7 +177,7 @@ def _read_delimited(name: str, path: Path) -> FileTable:
     with pacsv.open_csv(path, parse_options=parse(invalid_row_handler=lambda row: "skip")) as reader:
         header = reader.schema.names
     table = pacsv.read_csv(
-        path,
+        pa.BufferReader(_front(path, piece.most)) if piece.most else path,
         read_options=pacsv.ReadOptions(use_threads=False),  # row numbers are only known to a single thread
         parse_options=parse(invalid_row_handler=note),
         convert_options=pacsv.ConvertOptions(
@@ -176,6 +187,18 @@ def _read_delimited(name: str, path: Path) -> FileTable:
         ),
     )
     return _with_ragged_rows(name, table, ragged)
+
+
+def _front(path: Path, size: int) -> bytes:
+    """The first whole rows of a text file, ``size`` bytes at most where they are shorter than that."""
+    with pa.input_stream(str(path)) as stream:
+        text: bytes = stream.read(size)
+        rest = stream.read(1)
+    while rest and b"\n" in text:
+        text = text[: text.rstrip(b"\n").rfind(b"\n") + 1]
+        if text.count(b'"') % 2 == 0:  # not within a quoted cell
+            break
+    return text
 
 
 def _with_ragged_rows(name: str, table: pa.Table, ragged: list[tuple[int, str, str]]) -> FileTable:
@@ -189,7 +212,7 @@ def _with_ragged_rows(name: str, table: pa.Table, ragged: list[tuple[int, str, s
     return FileTable(name, table, rows, tuple(bad))
 
 
-def _format(path: Path) -> str:
+def table_format(path: Path) -> str:
     """ "parquet", ".csv", ".tsv", or "" for anything else."""
     suffixes = [s.lower() for s in path.suffixes]
     last = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] == ".gz" else (suffixes or [""])[-1]

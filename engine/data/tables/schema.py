@@ -28,14 +28,19 @@ SECTIONS = ("columns", "items", "users", "edges")
 class Schema:
     """Own names and kinds; all empty where the tables speak for themselves."""
 
-    columns: Mapping[str, str] = field(default_factory=dict)  # contract's name -> the tables' own
+    columns: Mapping[str, str] = field(
+        default_factory=dict
+    )  # contract's name, or role.name -> the tables' own
     item_kinds: Mapping[str, str] = field(default_factory=dict)  # feature column -> kind or "ignore"
     user_kinds: Mapping[str, str] = field(default_factory=dict)
     relations: Mapping[str, str] = field(default_factory=dict)  # relation -> "items", "users" or "ignore"
 
     def columns_of(self, role: str) -> dict[str, str]:
-        """The own names that concern one kind of table: interactions, items, users or edges."""
-        return {name: own for name, own in self.columns.items() if name in ROLE_COLUMNS[role]}
+        """The own names that concern one kind of table: interactions, items, users or edges.
+
+        ``items.item_id`` concerns the items alone and goes before ``item_id``.
+        """
+        return _columns_of(role, self.columns)
 
     def with_columns(self, pairs: Sequence[str]) -> Schema:
         """The same with ``["event=event_type", ...]`` on top. Raises ConfigError on a pair it cannot read."""
@@ -56,6 +61,7 @@ def read_schema(path: Path) -> Schema:
 
         [columns]
         event = "event_type"
+        "items.item_id" = "sku"
         [items]
         title = "text"
         [users]
@@ -80,14 +86,22 @@ def read_schema(path: Path) -> Schema:
     return Schema(raw.get("columns", {}), raw.get("items", {}), raw.get("users", {}), raw.get("edges", {}))
 
 
+def _columns_of(role: str, columns: Mapping[str, str]) -> dict[str, str]:
+    named = {name: columns.get(f"{role}.{name}", columns.get(name)) for name in ROLE_COLUMNS[role]}
+    return {name: own for name, own in named.items() if own is not None}
+
+
 def _check_columns(columns: Mapping[str, str], where: str) -> None:
+    of_roles = [f"{role}.{name}" for role, names in ROLE_COLUMNS.items() for name in names]
     for contract in columns:
-        if contract not in CONTRACT_COLUMNS:
-            raise _unknown(contract, CONTRACT_COLUMNS, "column of the contract", where)
-    own = list(columns.values())
-    if len(set(own)) < len(own):
-        twice = sorted({name for name in own if own.count(name) > 1})[0]
-        raise ConfigError(f"{twice!r} is named for two columns", where=where, fix="Name each once.")
+        if contract not in CONTRACT_COLUMNS and contract not in of_roles:
+            known = of_roles if "." in contract else CONTRACT_COLUMNS
+            raise _unknown(contract, known, "column of the contract", where)
+    for role in ROLE_COLUMNS:
+        own = list(_columns_of(role, columns).values())
+        twice = sorted({name for name in own if own.count(name) > 1})
+        if twice:
+            raise ConfigError(f"{twice[0]!r} is named for two columns", where=where, fix="Name each once.")
 
 
 def _check_texts(entries: Mapping[str, Any], where: str) -> None:

@@ -50,3 +50,19 @@ def test_a_file_that_is_not_there(tmp_path: Path):
 def test_mistakes_in_options_are_named(pair: str):
     with pytest.raises(ConfigError, match="--column"):
         Schema().with_columns([pair])
+
+
+def test_a_column_of_one_table_goes_before_one_of_all() -> None:
+    schema = Schema().with_columns(["item_id=movie", "items.item_id=id", "event=type", "relation=type"])
+    assert schema.columns_of("interactions") == {"item_id": "movie", "event": "type"}
+    assert schema.columns_of("items") == {"item_id": "id"}
+    assert schema.columns_of("edges") == {"relation": "type"}
+
+
+@pytest.mark.parametrize("pair", ["items.rating=stars", "item.item_id=id", "users.user_id=a=b"])
+def test_a_column_of_one_table_must_be_one_that_it_has(pair: str) -> None:
+    if pair.startswith("users"):
+        assert Schema().with_columns([pair]).columns_of("users") == {"user_id": "a=b"}
+        return
+    with pytest.raises(ConfigError, match="unknown column of the contract"):
+        Schema().with_columns([pair])

@@ -1,0 +1,38 @@
+"""``firstclick benchmark``: options and what is printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobs.terminal import console, examples
+
+COLD_USERS = Path(__file__).parents[2] / "tune_configs" / "benchmarks" / "cold_users.toml"
+EXAMPLES = examples(
+    "firstclick benchmark --data movielens-100k --seed 0",
+    "firstclick benchmark my_plan.toml --out runs/mine",
+)
+
+
+def benchmark_command(
+    file: Annotated[
+        Path, typer.Argument(help="TOML: data sets, protocols, methods, seeds.", show_default=False)
+    ] = COLD_USERS,
+    out: Annotated[Path, typer.Option(help="Folder of cells and results.")] = Path("runs/benchmark"),
+    data: Annotated[list[str] | None, typer.Option(help="Only this data set. Repeatable.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method. Repeatable.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this seed. Repeatable.")] = None,
+) -> None:
+    """Compare with tuned rivals on many data sets; resumable. Default: the shipped cold-user benchmark."""
+    from jobs.benchmark import benchmark, show, stop_if_failed
+    from jobs.benchmark_plan import read_plan
+
+    plan = read_plan(file).only(data or (), method or (), seed or ())
+    groups = benchmark(plan, file.parent, out)
+    show(groups)
+    console.print(
+        f"\ntables: {out / 'benchmark.md'}, plot: {out / 'benchmark.png'}, every user: {out / 'cells'}"
+    )
+    stop_if_failed(groups)

@@ -1,0 +1,93 @@
+"""Finds out which files make which table: by their names, their columns, and each other.
+
+Knows nothing of what is in the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from engine.data.tables.doubts import wrong_separator
+from engine.data.tables.files import find_files, read_pieces, table_format
+from engine.data.tables.guess import role_of
+from engine.data.tables.samples import sample
+from engine.data.tables.schema import ROLE_COLUMNS
+from engine.errors import DataError
+from jobs.inspection.findings import Inspection, Problem
+
+PEEK = 20_000  # rows that decide what a table is
+SEPARATOR_NAMES = {"\t": "tabs", ";": "';'", "|": "'|'", ",": "commas"}
+
+
+def paths_of(sources: Sequence[str], found: Inspection) -> list[Path]:
+    """The tables behind files, folders and globs."""
+    paths: dict[Path, None] = {}
+    for source in sources:
+        try:
+            paths |= dict.fromkeys(find_files(source))
+        except DataError as error:
+            found.problems.append(Problem.of(error, source))
+    return list(paths)
+
+
+def peek(path: Path) -> pa.Table:
+    """The first rows of a file, under its own names.
+
+    Raises:
+        DataError: it cannot be read as what its name says, or its cells are separated by something else.
+    """
+    table = next(read_pieces(sample([path], PEEK).pieces[:1], {})).table
+    separator = wrong_separator(table.column_names, table_format(path))
+    if separator:
+        read = f"import pandas as pd; pd.read_csv({path.name!r}, sep={separator!r})"
+        raise DataError(
+            f"cells are separated by {SEPARATOR_NAMES[separator]}, not as its name says",
+            where=str(path),
+            fix=f'Convert it: python -c "{read}.to_parquet({path.stem + ".parquet"!r})"',
+        )
+    return table
+
+
+def tables_of(paths: Sequence[Path], found: Inspection) -> dict[str, list[Path]]:
+    """The files of each role; of several kinds of table for one role the likeliest."""
+    groups: dict[str, dict[tuple[str, ...], list[Path]]] = {}
+    for path in paths:
+        try:
+            names = peek(path).column_names
+        except DataError as error:
+            found.problems.append(Problem.of(error, str(path)))
+            continue
+        told = [contract for contract, own in found.schema.columns.items() if own in names]
+        role = role_of(path.stem, [*names, *told])
+        if role is None:
+            found.problems.append(_unclear(path, names))
+        else:
+            groups.setdefault(role, {}).setdefault(tuple(sorted(names)), []).append(path)
+    return {role: _likeliest(role, kinds, found) for role, kinds in groups.items()}
+
+
+def _unclear(path: Path, names: Sequence[str]) -> Problem:
+    return Problem(
+        str(path),
+        f"it is not clear what the table holds: its columns are {', '.join(map(repr, names))}",
+        "Name its columns, --column user_id=YOURS, or what it is, --items FILE and the like.",
+        stops=False,
+    )
+
+
+def _likeliest(role: str, kinds: Mapping[tuple[str, ...], list[Path]], found: Inspection) -> list[Path]:
+    def likeness(names: tuple[str, ...]) -> tuple[bool, int, bool]:
+        stems = [path.stem.lower() for path in kinds[names]]
+        called = any(role.rstrip("s") in stem for stem in stems)
+        return called, len(set(names) & set(ROLE_COLUMNS[role])), not any("split" in stem for stem in stems)
+
+    best = max(kinds, key=likeness)
+    for names, paths in kinds.items():
+        if names != best:
+            what = f"left aside: it looks like {role}, too, with other columns than {kinds[best][0].name}"
+            fix = f"Should it be used? Then say --{role} {paths[0]}."
+            found.problems.append(Problem(", ".join(map(str, paths)), what, fix, stops=False))
+    return kinds[best]

@@ -1,0 +1,177 @@
+"""What the README tells people to type is typed: blocks marked as runnable run in their order in one folder.
+
+A block of shell or Python is marked by a comment, which a reader of the page does not see, on the line above:
+
+    <!-- runnable -->            it ends by itself, with exit code 0
+    <!-- runnable: serves -->    it stays: what follows waits until port 8000 answers; stopped at the end
+
+The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181.
+Instead of port 8000 a free one is used. Blocks from the first server on count as tests on Ray.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from engine.data.sources.checkerboard import checkerboard
+
+PROJECT = Path(__file__).parents[1]
+MARKED = re.compile(
+    r"^<!-- runnable(?P<serves>: serves)? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$", re.M | re.S
+)
+SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    code: str
+    serves: bool
+
+    def __str__(self) -> str:
+        return self.code.split("\n")[0][:40]
+
+
+def blocks_of(text: str) -> list[Block]:
+    found = [Block(m["kind"], m["code"], bool(m["serves"])) for m in MARKED.finditer(text)]
+    assert len(found) == text.count("<!-- runnable"), "a mark without a block of sh or python below it"
+    return found
+
+
+BLOCKS = blocks_of((PROJECT / "README.md").read_text(encoding="utf-8"))
+
+
+class Reader:
+    """Someone who types what the README says, block after block, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port, self.done = folder, _free_port(), 0
+        self.servers: list[subprocess.Popen[bytes]] = []
+        self.environment = _environment(folder)
+
+    def type_up_to(self, place: int) -> None:
+        """Run what has not been run yet, up to the block at ``place``."""
+        while self.done <= place:
+            block = BLOCKS[self.done]
+            self.done += 1
+            (self._serve if block.serves else self._run)(block)
+
+    def stop(self) -> None:
+        for server in self.servers:
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(timeout=60)
+
+    def _command(self, block: Block) -> list[str]:
+        code = block.code.replace("8000", str(self.port))
+        return (
+            ["bash", "-euo", "pipefail", "-c", code] if block.kind == "sh" else [sys.executable, "-c", code]
+        )
+
+    def _run(self, block: Block) -> None:
+        done = subprocess.run(
+            self._command(block),
+            check=False,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+
+    def _serve(self, block: Block) -> None:
+        server = subprocess.Popen(
+            self._command(block), cwd=self.folder, env=self.environment, start_new_session=True
+        )
+        self.servers.append(server)
+        until = time.monotonic() + SECONDS
+        while not _answers(self.port):
+            assert server.poll() is None, f"ended before it answered: {block.code}"
+            assert time.monotonic() < until, f"does not answer: {block.code}"
+            time.sleep(0.2)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """``firstclick`` and ``python`` are those of this test, whether or not the project is installed."""
+    programs = folder / ".programs"
+    programs.mkdir()
+    for name, arguments in (("firstclick", "-c 'from jobs.cli import main; main()'"), ("python", "")):
+        script = programs / name
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {arguments} "$@"\n')
+        script.chmod(0o755)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(PROJECT), "RAY_worker_niceness": "0"}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    folder = tmp_path_factory.mktemp("readme")
+    tables = checkerboard(n_users=120, n_items=200)
+    for table, column in ((tables.interactions, "item_id"), (tables.items, "item_id")):
+        table[column] = table[column].str.removeprefix("i").astype(int)
+    tables.items["title"] = [f"Film number {item}" for item in tables.items["item_id"]]
+    tables.interactions.to_parquet(folder / "events.parquet")
+    tables.items.to_parquet(folder / "items.parquet")
+    tables.users.to_parquet(folder / "users.parquet")
+    reading = Reader(folder)
+    yield reading
+    reading.stop()
+
+
+def _cases() -> Iterator[object]:
+    served = False
+    for place, block in enumerate(BLOCKS):
+        served = served or block.serves
+        yield pytest.param(place, id=str(block), marks=[pytest.mark.ray] if served else [])
+
+
+@pytest.mark.parametrize("place", list(_cases()))
+def test_what_the_readme_says_runs(place: int, reader: Reader) -> None:
+    reader.type_up_to(place)
+
+
+def test_the_readme_has_what_a_newcomer_needs() -> None:
+    typed = "\n".join(block.code for block in BLOCKS)
+    for command in ("inspect", "prepare", "pretrain", "evaluate", "report", "recommend", "serve"):
+        assert f"firstclick {command} " in typed
+
+
+def test_marks_are_read_and_a_mark_without_a_block_is_seen() -> None:
+    fence = "```"
+    text = (
+        f"<!-- runnable -->\n{fence}sh\na\nb\n{fence}\n\n{fence}sh\nno\n{fence}\n<!-- runnable: serves -->\n"
+    )
+    served = f"{fence}sh\nc\n{fence}\n"
+    assert blocks_of(text + served) == [Block("sh", "a\nb\n", False), Block("sh", "c\n", True)]
+    with pytest.raises(AssertionError, match="a mark without a block"):
+        blocks_of(text)
+
+
+def test_a_block_that_fails_fails(reader: Reader) -> None:
+    with pytest.raises(AssertionError, match="nowhere"):
+        reader._run(Block("sh", "firstclick recommend --artifact nowhere\ntrue\n", False))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
