@@ -26,6 +26,7 @@ from engine.data.histories import Histories
 from engine.data.split_file import read_split
 from engine.errors import ConfigError, DataError
 from engine.evaluation.cold_items import draw_cold_items, hold_out_items
+from engine.evaluation.large_validation import spread_quality
 from engine.evaluation.protocol import (
     HeldOut,
     Split,
@@ -36,15 +37,18 @@ from engine.evaluation.protocol import (
 )
 from engine.evaluation.validation import validation_quality
 from engine.learning.assemble import inner_loop
+from engine.learning.catalogue import Catalogue, without_rows
 from engine.learning.episodic_ridge import fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
+from engine.learning.large import own_factors, spread_catalogue
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.optimiser import Rates, optimiser_for
 from engine.learning.outer_step import OuterStep
 from engine.learning.prior import UserPrior
-from engine.learning.start import STARTS, Known
+from engine.learning.sampled_step import SampledStep
+from engine.learning.start import STARTS, Known, Start
 from engine.learning.training import Schedule, Training
 
 
@@ -69,6 +73,11 @@ class Experiment:
         signals = self.dataset.histories.signal
         counts = np.bincount(signals, minlength=len(self.relevant))
         return int(np.where(self.relevant, counts, -1).argmax())
+
+    @property
+    def large(self) -> bool:
+        """Are there too many items to see them all in every step?"""
+        return self.dataset.n_items > self.config.items.full_softmax_max
 
     @property
     def order(self) -> Literal["time", "random"]:
@@ -214,7 +223,7 @@ def _check_validation(experiment: Experiment) -> None:
 def build_model(experiment: Experiment) -> MetaModel:
     """The model as it starts: what counting says of items, events and beginnings."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
-    n_items = len(experiment.item_x)
+    n_items = experiment.dataset.n_items
     value = experiment.dataset.signals.value
     count = partial(
         query_counts,
@@ -225,22 +234,21 @@ def build_model(experiment: Experiment) -> MetaModel:
         shots_max=max(experiment.shots),
     )
     known = Known(histories, n_items, experiment.relevant, value, count)
+    if experiment.large:
+        known = replace(known, factors=own_factors, cross_fitted=False)
     start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
-    items = ItemRepresentation.start(
-        torch.from_numpy(start.spectral_ND),
-        torch.from_numpy(start.base_N),
-        torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
-        torch.from_numpy(experiment.item_x),
-        config.items.likeness_dim,
-    )
-    if start.parts is not None:
-        items.cross_fit(start.parts)
+    catalogue: Catalogue | None = None
+    if experiment.large:
+        likeness_dim, draws = config.items.likeness_dim, config.items.negatives
+        catalogue = spread_catalogue(start, experiment.item_x, histories, likeness_dim, draws, config.seed)
+        items = without_rows(catalogue)
+    else:
+        items = _whole_items(experiment, start, histories)
     ridge, user_x = None, experiment.user_x[experiment.split.train]
     if config.objective != "rating":
         wanted, rules = experiment.relevant, experiment.rules
-        ridge = fit_episodic_ridge(
-            items.spectral_ND, wanted, histories, user_x, rules, count(histories), config.seed
-        )
+        spectral = items.spectral_ND if catalogue is None else catalogue
+        ridge = fit_episodic_ridge(spectral, wanted, histories, user_x, rules, count(histories), config.seed)
     dim = items.spectral_ND.shape[1]
     model = MetaModel(
         items,
@@ -252,7 +260,23 @@ def build_model(experiment: Experiment) -> MetaModel:
         ridge,
     )
     model.prior.x_mean_F.copy_(torch.from_numpy(user_x.mean(axis=0)))
+    model.catalogue = catalogue
     return model
+
+
+def _whole_items(experiment: Experiment, start: Start, histories: Histories) -> ItemRepresentation:
+    """Every item's rows, in one place."""
+    n_items = len(experiment.item_x)
+    items = ItemRepresentation.start(
+        torch.from_numpy(start.spectral_ND),
+        torch.from_numpy(start.base_N),
+        torch.from_numpy(np.bincount(histories.item_row, minlength=n_items) > 0),
+        torch.from_numpy(experiment.item_x),
+        experiment.config.items.likeness_dim,
+    )
+    if start.parts is not None:
+        items.cross_fit(start.parts)
+    return items
 
 
 def build_training(
@@ -267,8 +291,16 @@ def build_training(
     train = experiment.split.train
     table_decay = outer.table_decay / len(train)
     rates = Rates(outer.scalar_lr, outer.outer_lr, outer.weight_decay, outer.table_lr, table_decay)
+    held = experiment.held_out(experiment.split.validation)
+    parts = (model, optimiser_for(model, rates), outer.rule, outer.population_weight, wrap)
+    if model.catalogue is None:
+        step, quality = OuterStep(*parts), partial(validation_quality, held, rank, world)
+    else:
+        model.catalogue.learn_at(rates.table, rates.table_decay)
+        step = SampledStep(model.catalogue, experiment.config.items.dropout, *parts)
+        quality = partial(spread_quality, held, model.catalogue)
     return Training(
-        OuterStep(model, optimiser_for(model, rates), outer.rule, outer.population_weight, wrap),
+        step,
         experiment.dataset.histories.take(train),
         experiment.user_x[train],
         experiment.rules,
@@ -279,5 +311,5 @@ def build_training(
             outer.patience,
             Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout),
         ),
-        partial(validation_quality, experiment.held_out(experiment.split.validation), rank, world),
+        quality,
     )
