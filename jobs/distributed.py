@@ -104,8 +104,9 @@ def _train(args: dict[str, Any]) -> None:
             args["reports"].put(report)
         if training.done or report.passes_done % config.train.checkpoint_every == 0:
             _checkpoint(training, experiment, report, rank)
+    best = training.best_model()  # all workers bring their rows of it to the first
     if rank == 0:
-        publish(experiment, training.best_model().cpu(), training.best_quality, Path(args["out"]))
+        publish(experiment, best.cpu(), training.best_quality, Path(args["out"]))
 
 
 def _averaged(model: MetaModel) -> nn.Module:

@@ -21,9 +21,6 @@ from engine.learning.meta import MetaModel, View
 from engine.learning.small_catalogue import SmallCatalogue, in_terms_of, needed
 from engine.learning.workers import rank, world
 
-SCORES_AT_ONCE = 2**25
-"""Scores held together, 128 MiB; or one user's, where these are more."""
-
 
 @torch.no_grad()
 def spread_quality(held: HeldOut, catalogue: Catalogue, model: MetaModel) -> tuple[float, int]:
@@ -34,7 +31,7 @@ def spread_quality(held: HeldOut, catalogue: Catalogue, model: MetaModel) -> tup
     """
     factor_DD = torch.linalg.cholesky(model.prior.precision_of(catalogue.gram(model.items)))
     total, users = 0.0, 0
-    for turn, part in enumerate(held.parts(max(1, SCORES_AT_ONCE // catalogue.n_items))):
+    for turn, part in enumerate(held.parts()):
         by_shots = []
         for episodes in part.episodes.values():
             own_BL = own_scores(model, catalogue, factor_DD, episodes)

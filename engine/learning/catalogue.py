@@ -21,6 +21,7 @@ from engine.learning.imputation import fit_imputation
 from engine.learning.items import ItemRepresentation, ItemRows
 from engine.learning.lazy_adamw import LazyAdamW
 from engine.learning.negatives import Negatives
+from engine.learning.small_catalogue import distinct
 
 BLOCK = 32_768
 """Rows that are looked at together where all are."""
@@ -74,12 +75,14 @@ class Catalogue:
         """What all workers keep of the items of this one's step."""
         exchange = Exchange(row_M)
         asked_A = exchange.asked_A
-        self.learned.catch_up(asked_A.unique())
+        self.learned.catch_up(distinct(asked_A))
         tables = (self.spectral_LD, self.x_LF, self._facts_L4, self.learned.value_LC)
         kept_MC = exchange.fetch(torch.cat([table[asked_A] for table in tables], dim=1))
-        *fixed, learned_M = kept_MC.split([table.shape[1] for table in tables], dim=1)
+        spectral_MD, x_MF, facts_M4, learned_M = torch.split(
+            kept_MC, [table.shape[1] for table in tables], dim=1
+        )
         learned_M = learned_M.clone().requires_grad_()
-        return Loan(self._rows(*fixed, learned_M), learned_M, exchange)
+        return Loan(self._rows(spectral_MD, x_MF, facts_M4, learned_M), learned_M, exchange)
 
     def places(self, row_M: Tensor) -> Tensor:
         """The spectral start of some items, (M, D)."""
@@ -92,14 +95,15 @@ class Catalogue:
         if gradient_M is None:  # nothing of this worker's step depends on them
             gradient_M = torch.zeros_like(loan.learned_M)
         gradient_A = loan.exchange.give(gradient_M)
-        row_R, place_A = loan.exchange.asked_A.unique(return_inverse=True)
+        row_R = distinct(loan.exchange.asked_A)
+        place_A = torch.searchsorted(row_R, loan.exchange.asked_A)
         gradient_R = gradient_A.new_zeros(len(row_R), gradient_A.shape[1]).index_add_(0, place_A, gradient_A)
         self.learned.step(row_R, gradient_R)
 
     def blocks(self) -> Iterator[tuple[Tensor, ItemRows]]:
         """All of this worker's rows, settled, in blocks: which they are, and what is kept of them."""
-        for part in torch.arange(len(self.warm_L)).split(BLOCK):
-            kept = slice(int(part[0]), int(part[-1]) + 1)
+        for first in range(0, len(self.warm_L), BLOCK):
+            kept = slice(first, first + BLOCK)
             fixed = self.spectral_LD[kept], self.x_LF[kept], self._facts_L4[kept]
             yield own_rows(self.n_items)[kept], self._rows(*fixed, self.learned.value_LC[kept])
 

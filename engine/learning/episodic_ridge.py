@@ -23,7 +23,7 @@ from engine.learning.catalogue import Catalogue
 from engine.learning.evidence import N_GROUPS, log2_group
 from engine.learning.exchange import summed
 from engine.learning.folds import FOLDS
-from engine.learning.small_catalogue import in_terms_of
+from engine.learning.small_catalogue import distinct, in_terms_of
 from engine.learning.workers import rank, world
 
 MET_PENALTY, WANTED_PENALTY, FEATURE_PENALTY = 2000.0, 500.0, 1500.0
@@ -189,7 +189,8 @@ def _looked_up(
     """The arguments of `inputs`, with the rows of P0 that the episodes speak of."""
     if isinstance(spectral, Tensor):
         return spectral, wanted_R, episodes
-    row_M = torch.cat([torch.zeros(1, dtype=torch.int64), episodes.support_item[episodes.present]]).unique()
+    first = torch.zeros(1, dtype=torch.int64)  # so that there is one
+    row_M = distinct(torch.cat([first, episodes.support_item[episodes.present]]))
     return spectral.places(row_M), wanted_R, in_terms_of(row_M, episodes)
 
 

@@ -66,11 +66,28 @@ def gathered(own_LC: Tensor, n: int, to: int = 0) -> Tensor | None:
     """All N rows at worker ``to``; None elsewhere."""
     if world() == 1:
         return own_LC
-    most = -(-n // world())
-    padded = own_LC.new_zeros(most, *own_LC.shape[1:])
-    padded[: len(own_LC)] = own_LC
+    padded = _padded(own_LC, n)
     parts = [torch.empty_like(padded) for _ in range(world())] if rank() == to else None
     dist.gather(padded, parts, dst=to)
-    if parts is None:
-        return None
+    return None if parts is None else _interleaved(parts, n)
+
+
+def gathered_by_all(own_LC: Tensor, n: int) -> Tensor:
+    """All N rows, at every worker."""
+    if world() == 1:
+        return own_LC
+    padded = _padded(own_LC, n)
+    parts = [torch.empty_like(padded) for _ in range(world())]
+    dist.all_gather(parts, padded)
+    return _interleaved(parts, n)
+
+
+def _padded(own_LC: Tensor, n: int) -> Tensor:
+    """With as many rows as the worker with most has."""
+    padded = own_LC.new_zeros(-(-n // world()), *own_LC.shape[1:])
+    padded[: len(own_LC)] = own_LC
+    return padded
+
+
+def _interleaved(parts: list[Tensor], n: int) -> Tensor:
     return torch.stack(parts, dim=1).flatten(0, 1)[:n]

@@ -45,7 +45,12 @@ def fit_imputation(x_LF: Tensor, y_LC: Tensor, known_L: Tensor) -> tuple[Imputat
         none = torch.zeros(n_features, n_columns), torch.zeros(n_features), torch.zeros(n_columns)
         return Imputation(*none), torch.zeros(len(x_LF))
     x_mean_F, y_mean_C = (
-        summed(sum(part[known].double().sum(dim=0) for part, known in _chunks(table, known_L))) / n
+        summed(
+            torch.stack([part[known].double().sum(dim=0) for part, known in _chunks(table, known_L)]).sum(
+                dim=0
+            )
+        )
+        / n
         for table in (x_LF, y_LC)
     )
     gram_FF, right_FC = (
@@ -75,7 +80,9 @@ def fit_imputation(x_LF: Tensor, y_LC: Tensor, known_L: Tensor) -> tuple[Imputat
 
 
 def _chunks(table: Tensor, known_L: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(table.split(CHUNK), known_L.split(CHUNK), strict=True)
+    """At least one, be it empty."""
+    for first in range(0, max(len(table), 1), CHUNK):
+        yield table[first : first + CHUNK], known_L[first : first + CHUNK]
 
 
 def _known(

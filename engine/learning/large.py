@@ -16,7 +16,6 @@ from engine.learning.catalogue import Catalogue
 from engine.learning.exchange import own_rows
 from engine.learning.likeness import likeness_factors
 from engine.learning.negatives import Negatives
-from engine.learning.spectral import item_factors
 from engine.learning.start import Start
 
 
@@ -42,15 +41,3 @@ def spread_catalogue(
     negatives = Negatives(count_N, draws, seed)
     base_L = torch.from_numpy(start.base_N)[own]
     return Catalogue(n_items, spectral_LD, base_L, warm_L, x_NF[own], negatives, n_alike)
-
-
-def own_factors(
-    user_row: NDArray[np.int64],
-    item_row: NDArray[np.int64],
-    shape: tuple[int, int],
-    dim: int,
-    shrink: float,
-    value: NDArray[np.float64] | None = None,
-) -> NDArray[np.float32]:
-    """`item_factors`, this worker's rows of it, (L, D)."""
-    return item_factors(user_row, item_row, shape, dim, shrink, value)[own_rows(shape[1]).numpy()]

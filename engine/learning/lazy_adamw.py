@@ -70,8 +70,8 @@ class LazyAdamW:
 
     def settle(self) -> None:
         """Bring all rows up to date."""
-        for row_R in torch.arange(len(self.value_LC)).split(CHUNK):
-            self.catch_up(row_R)
+        for first in range(0, len(self.value_LC), CHUNK):
+            self.catch_up(torch.arange(first, min(first + CHUNK, len(self.value_LC))))
 
     def state_dict(self) -> dict[str, Any]:
         moments = {"mean": self.mean_LC, "square": self.square_LC}
@@ -89,4 +89,5 @@ class LazyAdamW:
         size_T = (1 - BETA_2**at_T).sqrt() / (1 - BETA_1**at_T)
         size_RK = size_T[(last_R - last_R.min()).unsqueeze(1) + k_K]
         size_RK = size_RK.masked_fill(k_K > gap_R.unsqueeze(1), 0.0)
-        return self.lr * (size_RK @ (BETA_1 / BETA_2**0.5 / self.keep) ** k_K.double())
+        fading_K = (BETA_1 / BETA_2**0.5 / self.keep) ** k_K.double()
+        return torch.mv(size_RK, fading_K) * self.lr

@@ -28,6 +28,7 @@ from engine.errors import ConfigError, DataError
 from engine.evaluation.cold_items import draw_cold_items, hold_out_items
 from engine.evaluation.large_validation import spread_quality
 from engine.evaluation.protocol import (
+    PART,
     HeldOut,
     Split,
     hold_out,
@@ -41,7 +42,8 @@ from engine.learning.catalogue import Catalogue, without_rows
 from engine.learning.episodic_ridge import fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
-from engine.learning.large import own_factors, spread_catalogue
+from engine.learning.large import spread_catalogue
+from engine.learning.large_spectral import own_factors
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.optimiser import Rates, optimiser_for
@@ -50,6 +52,11 @@ from engine.learning.prior import UserPrior
 from engine.learning.sampled_step import SampledStep
 from engine.learning.start import STARTS, Known, Start
 from engine.learning.training import Schedule, Training
+
+MOST_SCORES, FEWEST = 10**9, 50
+"""Scores by which a model is judged where the catalogue is large, and users, whatever their number."""
+SCORES_AT_ONCE = 2**25
+"""Scores held together there, 128 MiB; or one user's, where these are more."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +104,12 @@ class Experiment:
         )
 
     def held_out(self, users: NDArray[np.int64]) -> HeldOut:
-        """Cut the histories of held-out users by the evaluation protocol."""
-        return hold_out(
+        """Cut the histories of held-out users by the evaluation protocol; of many items, fewer users."""
+        n_items, at_once = self.dataset.n_items, PART
+        if self.large:
+            users = users[: max(FEWEST, MOST_SCORES // (n_items * len(self.shots)))]
+            at_once = max(1, SCORES_AT_ONCE // n_items)
+        held = hold_out(
             self.dataset.histories,
             users,
             self.user_x,
@@ -108,6 +119,7 @@ class Experiment:
             self.config.episodes.query_after,
             barred_N=self.cold_N,
         )
+        return replace(held, at_once=at_once)
 
     def held_out_items(self, users: NDArray[np.int64]) -> HeldOut:
         """Ask users for the items held out of training, after events with the others."""

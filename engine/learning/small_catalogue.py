@@ -31,10 +31,16 @@ class SmallCatalogue(NamedTuple):
         return self.weight_M * (len(self.row_M) / self.n_items)
 
 
+def distinct(row_A: Tensor) -> Tensor:
+    """Each row once, ascending."""
+    row_M: Tensor = torch.unique(row_A)
+    return row_M
+
+
 def needed(episodes: Episodes, met: bool, drawn_M: Tensor) -> Tensor:
     """Rows of the drawn items and of all that users were shown, asked for and (if ``met``) met, ascending."""
     own = [episodes.support_item[episodes.present], episodes.query_item]
-    return torch.cat([drawn_M, *own, *([episodes.met_item] if met else [])]).unique()
+    return distinct(torch.cat([drawn_M, *own, *([episodes.met_item] if met else [])]))
 
 
 def weights(row_M: Tensor, drawn: Tensor, chance: Tensor) -> Tensor:
