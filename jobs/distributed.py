@@ -114,9 +114,12 @@ def _averaged(model: MetaModel) -> nn.Module:
 
 
 def _checkpoint(training: Training, experiment: Experiment, report: PassReport, rank: int) -> None:
-    """All workers report; rank 0 brings the checkpoint. The metrics are sums over all workers already."""
+    """All workers report; rank 0 brings the checkpoint, and each its rows where the catalogue is spread.
+
+    The metrics are sums over all workers already.
+    """
     metrics = asdict(report)
-    if rank:
+    if rank and training.model.catalogue is None:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -69,7 +69,7 @@ def gathered(own_LC: Tensor, n: int, to: int = 0) -> Tensor | None:
     padded = _padded(own_LC, n)
     parts = [torch.empty_like(padded) for _ in range(world())] if rank() == to else None
     dist.gather(padded, parts, dst=to)
-    return None if parts is None else _interleaved(parts, n)
+    return None if parts is None else interleaved(parts)[:n]
 
 
 def gathered_by_all(own_LC: Tensor, n: int) -> Tensor:
@@ -79,7 +79,16 @@ def gathered_by_all(own_LC: Tensor, n: int) -> Tensor:
     padded = _padded(own_LC, n)
     parts = [torch.empty_like(padded) for _ in range(world())]
     dist.all_gather(parts, padded)
-    return _interleaved(parts, n)
+    return interleaved(parts)[:n]
+
+
+def interleaved(parts: list[Tensor]) -> Tensor:
+    """All rows from those of each worker, in their order; the later ones may be one shorter."""
+    n = sum(len(part) for part in parts)
+    value_NC = parts[0].new_empty(n, *parts[0].shape[1:])
+    for worker, part in enumerate(parts):
+        value_NC[worker :: len(parts)] = part
+    return value_NC
 
 
 def _padded(own_LC: Tensor, n: int) -> Tensor:
@@ -87,7 +96,3 @@ def _padded(own_LC: Tensor, n: int) -> Tensor:
     padded = own_LC.new_zeros(-(-n // world()), *own_LC.shape[1:])
     padded[: len(own_LC)] = own_LC
     return padded
-
-
-def _interleaved(parts: list[Tensor], n: int) -> Tensor:
-    return torch.stack(parts, dim=1).flatten(0, 1)[:n]

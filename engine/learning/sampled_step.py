@@ -44,9 +44,11 @@ class SampledStep(OuterStep):
         small = SmallCatalogue(row_M, loan.rows, weights(row_M, drawn, chance), self.catalogue.n_items)
         seed = (self.catalogue.negatives.seed, self.catalogue.learned.steps)
         noise = noise._replace(hidden_N=hidden_rows(row_M, self.hidden_share, seed))
-        loss = self.outer_loss(
-            in_terms_of(row_M, episodes), fold, noise, self.rule, self.population_weight, small
-        )
+        asked = in_terms_of(row_M, episodes)
+        try:
+            loss = self.outer_loss(asked, fold, noise, self.rule, self.population_weight, small)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # no worker may be left waiting
+            loss = torch.tensor(math.nan)
         total, pairs = sum_over_workers(self.device, loss.item(), len(episodes.query_item))
         if math.isfinite(total):
             self.optimiser.zero_grad()

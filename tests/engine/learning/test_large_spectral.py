@@ -27,10 +27,10 @@ def test_few_terms_make_the_shrunk_denominator(shrink: float, most: float) -> No
     norm_N = np.concatenate([[0.0], np.geomspace(1.0, most, 40)])
     term_RN, sign_R = shrunk_terms(norm_N, shrink)
     made = np.einsum("r,ri,rj->ij", sign_R, term_RN, term_RN, dtype=np.float64)
-    wanted = 1 / (np.outer(norm_N, norm_N) + shrink)[1:, 1:]
-    np.testing.assert_allclose(made[1:, 1:], wanted, atol=1e-5 * wanted.max())
+    product = np.outer(norm_N, norm_N)[1:, 1:]
+    np.testing.assert_allclose(made[1:, 1:] * product, product / (product + shrink), atol=1e-4)
     assert not made[0].any()
-    assert len(sign_R) <= 16
+    assert len(sign_R) <= 9
 
 
 @pytest.mark.parametrize("signed", [False, True])
