@@ -30,7 +30,7 @@ MET_PENALTY, WANTED_PENALTY, FEATURE_PENALTY = 2000.0, 500.0, 1500.0
 DRAWS = 10  # episodes of each training user
 LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
 ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity
-SPREAD_EPISODES, AT_ONCE = 400_000, 4096  # where the catalogue is spread: in all, about; users at a time
+SPREAD_EPISODES, AT_ONCE = 200_000, 4096  # where the catalogue is spread: in all, about; users at a time
 FIRST_DRAW = 1_000_000  # "passes" that training never reaches, so that its episodes are others
 
 

@@ -22,7 +22,7 @@ from engine.learning.exchange import gathered_by_all, own_rows, summed
 from engine.learning.spectral import LENGTH, incidence
 from engine.learning.workers import rank, world
 
-ITERATIONS, MORE = 4, 16
+ITERATIONS, MORE = 3, 16
 """Power iterations, and columns beyond those that are wanted."""
 NODES, ROUNDING = 40, 1e-5
 COLUMNS, ROWS = 16, 65_536
@@ -124,7 +124,7 @@ def shrunk_terms(
 
 
 def _orthonormal(own_LK: Tensor) -> Tensor:
-    """An orthonormal basis of the columns, in place, by their inner products alone; twice, for rounding's sake.
+    """An orthonormal basis of the columns, in place, by their inner products; twice, for rounding's sake.
 
     Source: CholeskyQR2 (Yamamoto et al. 2015), with eigenvectors in place of the factor, which may fail.
     """

@@ -53,7 +53,7 @@ from engine.learning.sampled_step import SampledStep
 from engine.learning.start import STARTS, Known, Start
 from engine.learning.training import Schedule, Training
 
-MOST_SCORES, FEWEST = 10**9, 50
+MOST_SCORES, FEWEST = 5 * 10**8, 50
 """Scores by which a model is judged where the catalogue is large, and users, whatever their number."""
 SCORES_AT_ONCE = 2**25
 """Scores held together there, 128 MiB; or one user's, where these are more."""

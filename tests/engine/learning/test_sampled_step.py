@@ -152,5 +152,7 @@ def test_two_workers_each_with_half_of_the_rows_equal_one(
     first, second = (torch.load(tmp_path / f"result-{rank}", weights_only=True) for rank in range(2))
     assert (first["held"], second["held"]) == (30, 30)
     assert len(second["state"]["items.base_N"]) == 0  # it is gathered at the first alone
-    assert np.array(first["reports"]) == pytest.approx(np.array(reports), rel=1e-3)
     assert_same(first["state"], state, rtol=1e-3, atol=1e-4)
+    for (loss, quality), (loss_alone, quality_alone) in zip(first["reports"], reports, strict=True):
+        assert loss == pytest.approx(loss_alone, rel=1e-5)
+        assert quality == pytest.approx(quality_alone, abs=3e-3)  # of near ties, either may be first
