@@ -59,6 +59,10 @@ class ItemsConfig(Section):
     """Dimensions in which items stand by their features alone, for catalogues where new items matter."""
     shrink: NotNegative = 50.0
     """Co-occurrences a pair needs before its cosine is believed."""
+    full_softmax_max: Annotated[int, Field(ge=0)] = 200_000
+    """Catalogues with more items are sampled in each step, and their tables spread over the workers."""
+    negatives: Count = 8192
+    """Items drawn in a step of such a catalogue, half of them by popularity."""
     dropout: Share = 0.05
     """Share of items that show only their features in a step, so that cold items work."""
 
