@@ -40,7 +40,7 @@ SCALING = {
 }
 
 
-def wait_until(happens: Callable[[], Any], timeout_s: float = 60) -> Any:
+def wait_until(happens: Callable[[], Any], timeout_s: float = 100) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (value := happens()):
         assert time.monotonic() < deadline, "it did not happen"
