@@ -25,7 +25,6 @@ from engine.learning.setup import Experiment, build_model, build_training, set_u
 from engine.learning.training import PassReport, Training
 from jobs.checkpoints import plain_options, resume, save
 from jobs.commands.pretrain import pretrain_command
-from jobs.distributed import train_distributed
 from jobs.publish import publish
 from jobs.terminal import console, run_command, show_passes
 
@@ -64,6 +63,8 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
 def train(experiment: Experiment, data: Path, out: Path, storage: Path, run: str) -> Iterator[PassReport]:
     """Train where the configuration says, from the last checkpoint on, and publish at the end."""
     if experiment.config.train.workers:
+        from jobs.distributed import train_distributed  # importing Ray takes seconds
+
         return train_distributed(data, out, experiment.config, storage, run)
     return train_here(experiment, out, storage / run)
 

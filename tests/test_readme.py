@@ -2,11 +2,13 @@
 
 A block of shell or Python is marked by a comment, which a reader of the page does not see, on the line above:
 
-    <!-- runnable -->            it ends by itself, with exit code 0
-    <!-- runnable: serves -->    it stays: what follows waits until port 8000 answers; stopped at the end
+    <!-- runnable -->          it ends by itself, with exit code 0
+    <!-- runnable: ray -->     the same, and it starts Ray: a test marked so
+    <!-- runnable: serves -->  it stays: what follows waits until /readyz answers; stopped at the end
 
-The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181.
-Instead of port 8000 a free one is used. Blocks from the first server on count as tests on Ray.
+The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181, and
+the shipped tune_configs and serve_apps. Instead of port 8000 a free one is used. Blocks after the first server
+count as tests on Ray.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,23 +32,23 @@ from engine.data.sources.checkerboard import checkerboard
 
 PROJECT = Path(__file__).parents[1]
 MARKED = re.compile(
-    r"^<!-- runnable(?P<serves>: serves)? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$", re.M | re.S
+    r"^<!-- runnable(: (?P<how>serves|ray))? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$", re.M | re.S
 )
-SECONDS = 240
+SECONDS = 280
 
 
 @dataclass(frozen=True)
 class Block:
     kind: str
     code: str
-    serves: bool
+    how: str | None = None
 
     def __str__(self) -> str:
         return self.code.split("\n")[0][:40]
 
 
 def blocks_of(text: str) -> list[Block]:
-    found = [Block(m["kind"], m["code"], bool(m["serves"])) for m in MARKED.finditer(text)]
+    found = [Block(m["kind"], m["code"], m["how"]) for m in MARKED.finditer(text)]
     assert len(found) == text.count("<!-- runnable"), "a mark without a block of sh or python below it"
     return found
 
@@ -66,7 +69,7 @@ class Reader:
         while self.done <= place:
             block = BLOCKS[self.done]
             self.done += 1
-            (self._serve if block.serves else self._run)(block)
+            (self._serve if block.how == "serves" else self._run)(block)
 
     def stop(self) -> None:
         for server in self.servers:
@@ -119,9 +122,12 @@ def _environment(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("readme")
-    tables = checkerboard(n_users=120, n_items=200)
+    tables = checkerboard(n_users=80, n_items=200)
     for table, column in ((tables.interactions, "item_id"), (tables.items, "item_id")):
         table[column] = table[column].str.removeprefix("i").astype(int)
+    for shipped in ("tune_configs", "serve_apps"):
+        (folder / shipped).symlink_to(PROJECT / shipped)
+    tables.items["genre"] = ["Drama", "Comedy"] * 100
     tables.items["title"] = [f"Film number {item}" for item in tables.items["item_id"]]
     tables.interactions.to_parquet(folder / "events.parquet")
     tables.items.to_parquet(folder / "items.parquet")
@@ -134,8 +140,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
 def _cases() -> Iterator[object]:
     served = False
     for place, block in enumerate(BLOCKS):
-        served = served or block.serves
-        yield pytest.param(place, id=str(block), marks=[pytest.mark.ray] if served else [])
+        served = served or block.how == "serves"
+        yield pytest.param(place, id=str(block), marks=[pytest.mark.ray] if served or block.how else [])
 
 
 @pytest.mark.parametrize("place", list(_cases()))
@@ -155,14 +161,14 @@ def test_marks_are_read_and_a_mark_without_a_block_is_seen() -> None:
         f"<!-- runnable -->\n{fence}sh\na\nb\n{fence}\n\n{fence}sh\nno\n{fence}\n<!-- runnable: serves -->\n"
     )
     served = f"{fence}sh\nc\n{fence}\n"
-    assert blocks_of(text + served) == [Block("sh", "a\nb\n", False), Block("sh", "c\n", True)]
+    assert blocks_of(text + served) == [Block("sh", "a\nb\n"), Block("sh", "c\n", "serves")]
     with pytest.raises(AssertionError, match="a mark without a block"):
         blocks_of(text)
 
 
 def test_a_block_that_fails_fails(reader: Reader) -> None:
     with pytest.raises(AssertionError, match="nowhere"):
-        reader._run(Block("sh", "firstclick recommend --artifact nowhere\ntrue\n", False))
+        reader._run(Block("sh", "firstclick recommend --artifact nowhere\ntrue\n"))
 
 
 def _free_port() -> int:
@@ -172,6 +178,8 @@ def _free_port() -> int:
 
 
 def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
