@@ -253,7 +253,8 @@ class Recommender:
         """
         check_k(k)
         support = self._read(events)
-        shown_N = unseen(np.ones(len(self.item_ids), np.bool_), support)
+        shown_N = np.ones(len(self.item_ids), np.bool_)
+        shown_N[support.item_row] = False
         scores = {"popularity": self.popularity}
         if self._neighbours is not None:
             liked_S = support.item_row[self.wanted[support.signal]]
