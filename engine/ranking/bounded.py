@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 SAMPLE = 4096
 """Entries that the first threshold is taken from."""
+FEW = 200
+"""Rows that are scored at once rather than bounded again."""
 ROUNDING = 3e-5
 """By how much, of its size, a bound may fall below its score."""
 
@@ -45,7 +47,7 @@ def best_by_bound(
         if reach - slack < threshold:
             rest = np.flatnonzero(upper_N >= reach - slack)
             rest = rest[upper_N[rest] < threshold]
-            if tighter is not None:
+            if tighter is not None and len(rest) > FEW:
                 rest = rest[tighter(rest) >= reach]
             rows_M, score_M = np.append(rows_M, rest), np.append(score_M, exact(rest))
     return best_of(rows_M, score_M, k)

@@ -62,10 +62,9 @@ class Scorer:
             warm_N, x_mean_F = items.warm_N.numpy(), array(model.prior.x_mean_F)
             self._shift = BaseShift(model.ridge, array(items.spectral_ND), warm_N, x_mean_F)
         self._is_linear = not (isinstance(model.inner, Descent) and model.inner.hidden)
-
-    @cached_property
-    def _sketch(self) -> Sketch:
-        return Sketch(self.phi_ND * self.scale_D, self._base_N, self.adapter.prior.covariance_DD)
+        scale_DD = np.outer(self.scale_D, self.scale_D)
+        self._metric_DD = self.adapter.prior.covariance_DD * scale_DD  # covariance of u under the prior
+        self._sketch = Sketch(self.phi_ND, self._base_N, self._metric_DD)
 
     @property
     def n_items(self) -> int:
@@ -84,7 +83,7 @@ class Scorer:
         """Of every item, (N,)."""
         if not self._is_linear:
             return np.array(self.predict([user.support], user.user_x[None])[0])
-        scores_N = self._unshifted(user, user.posterior.mean_D, 0.0, slice(None))
+        scores_N = self._unshifted(user, self._scaled(user.posterior.mean_D), 0.0, slice(None))
         if self._shift is not None and user.z_M is not None:
             scores_N[self._shift.item_C] += self._shift.all(user.z_M, user.shots)
         return scores_N
@@ -104,62 +103,67 @@ class Scorer:
             barred: rows that are left out besides.
         """
         w_D, bonus = _explored(user.posterior, how)
+        u_D = self._scaled(w_D)
         rows = _few(allowed_N, barred)
         if rows is not None and self._is_linear:
-            rows_K, scores_K = best_of(rows, self._exact(user, w_D, bonus, rows), k)
+            rows_K, scores_K = best_of(rows, self._exact(user, u_D, bonus, rows), k)
         else:
-            upper_N = self._bounds(user, w_D, bonus)
+            upper_N = self._bounds(user, u_D, bonus)
             if allowed_N is not None:
                 upper_N[~allowed_N] = -np.inf
             if barred is not None:
                 upper_N[barred] = -np.inf
-            rows_K, scores_K = best_by_bound(upper_N, k, *self._refinements(user, w_D, bonus))
+            rows_K, scores_K = best_by_bound(upper_N, k, *self._refinements(user, u_D, bonus))
         if how is not None:
-            scores_K = self._exact(user, user.posterior.mean_D, 0.0, rows_K)
+            scores_K = self._exact(user, self._scaled(user.posterior.mean_D), 0.0, rows_K)
         return rows_K, scores_K
 
-    def _bounds(self, user: Adapted, w_D: NDArray[np.float64], bonus: float) -> NDArray[np.float32]:
+    def _bounds(self, user: Adapted, u_D: NDArray[np.float32], bonus: float) -> NDArray[np.float32]:
         """At least what each item is ordered by, but for the shift of the base measure, (N,)."""
         if not self._is_linear:
             return self.scores(user)
-        upper_N = self._sketch.bounds(w_D, self._base_weight(user))
+        upper_N = self._sketch.bounds(u_D, self._base_weight(user))
         if bonus:
             upper_N += np.float32(bonus) * self.prior_deviation  # events only lower it
         return upper_N
 
     def _refinements(
-        self, user: Adapted, w_D: NDArray[np.float64], bonus: float
+        self, user: Adapted, u_D: NDArray[np.float32], bonus: float
     ) -> tuple[OfRows | None, OfRows | None, float]:
         """How `best_by_bound` gets from these bounds to scores: exactly, more closely, and at least."""
         if not self._is_linear:
             return None, None, 0.0
-        exact = partial(self._exact, user, w_D, bonus)
+        exact = partial(self._exact, user, u_D, bonus)
         shift, z_M = self._shift, user.z_M
         if shift is None or z_M is None:
             return exact, None, 0.0
 
         def closer(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-            return self._unshifted(user, w_D, bonus, rows) + shift.bound(z_M, user.shots, rows)
+            return self._unshifted(user, u_D, bonus, rows) + shift.bound(z_M, user.shots, rows)
 
         return exact, closer, shift.most(z_M, user.shots)
 
     def _exact(
-        self, user: Adapted, w_D: NDArray[np.float64], bonus: float, rows: NDArray[np.int64]
+        self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """What some items are ordered by, (len(rows),)."""
-        scores = self._unshifted(user, w_D, bonus, rows)
+        scores = self._unshifted(user, u_D, bonus, rows)
         if self._shift is not None and user.z_M is not None:
             scores += self._shift.exact(user.z_M, user.shots, rows)
         return scores
 
     def _unshifted(
-        self, user: Adapted, w_D: NDArray[np.float64], bonus: float, rows: NDArray[np.int64] | slice
+        self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64] | slice
     ) -> NDArray[np.float32]:
-        scores = self.phi_ND[rows] @ (w_D * self.scale_D).astype(np.float32)
+        scores = self.phi_ND[rows] @ u_D
         scores += self._base_weight(user) * self._base_N[rows]
         if bonus:
             scores += np.float32(bonus) * self.deviations(user, rows)
         return np.asarray(scores)
+
+    def _scaled(self, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
+        """u: the vector whose product with phi is a part of the score, (D,)."""
+        return np.asarray(w_D * self.scale_D, np.float32)
 
     def _base_weight(self, user: Adapted) -> np.float32:
         return np.float32(self._base_weight_A[group(user.shots)])
@@ -183,7 +187,7 @@ class Scorer:
     @cached_property
     def prior_deviation(self) -> NDArray[np.float32]:
         """Standard deviation of every item's score before any event, (N,)."""
-        return np.sqrt(quadratic(self.phi_ND, self._metric)).astype(np.float32)
+        return np.sqrt(quadratic(self.phi_ND, self._metric_DD.astype(np.float32))).astype(np.float32)
 
     def likeness(self, row: int) -> NDArray[np.float32]:
         """How the scores of every item go with those of one, over all users before any event, (N,), -1..1.
@@ -191,14 +195,8 @@ class Scorer:
         The correlation under the prior, ``phi_i A0^-1 phi_j`` over both deviations: the cosine in the prior's
         metric, so that dimensions in which people hardly differ hardly count.
         """
-        with_N = self.phi_ND @ (self._metric @ self.phi_ND[row])
+        with_N = self.phi_ND @ (self._metric_DD @ self.phi_ND[row]).astype(np.float32)
         return np.asarray(with_N / np.maximum(self.prior_deviation * self.prior_deviation[row], 1e-12))
-
-    @cached_property
-    def _metric(self) -> NDArray[np.float32]:
-        """Covariance under the prior of scores per unit of embedding."""
-        spread_DD = self.adapter.prior.covariance_DD * np.outer(self.scale_D, self.scale_D)
-        return spread_DD.astype(np.float32)
 
 
 def _explored(posterior: UserPosterior, how: Explore | None) -> tuple[NDArray[np.float64], float]:
