@@ -4,7 +4,7 @@
 
 MovieLens-100k, users no model was trained on. Half of a user's ratings, drawn at random, are what they can
 be asked about: they answer with their rating, or "don't know". The other half is what they should be shown:
-nDCG@10 of what they rated 4 or 5 there, after 1, 3, 5 and 10 questions asked one at a time. Users come several
+nDCG@10 of what they rated 4 or 5 there, after 1, 3, 5 and 10 questions asked one by one. Users come several
 times, with another half. A question may be about any item of the catalogue.
 """
 
