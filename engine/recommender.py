@@ -53,6 +53,7 @@ class Recommender:
         self._user_encoder = artifact.user_encoder
         self._model = artifact.model
         self._neighbours = artifact.neighbours
+        self._average_F = artifact.model.prior.x_mean_F.numpy()
         self._scorer = Scorer(artifact.model)
 
     @classmethod
@@ -265,8 +266,8 @@ class Recommender:
         }
 
     def _adapt(self, events: Events, user: User) -> Adapted:
-        average_F = self._model.prior.x_mean_F.numpy()
-        return self._scorer.adapt(self._read(events), self._user_encoder.transform_one(user, average_F))
+        user_x = self._user_encoder.transform_one(user, self._average_F)
+        return self._scorer.adapt(self._read(events), user_x)
 
     def _unused(self, user: User) -> tuple[str, ...]:
         return tuple(sorted(name for name in user or () if name not in self.user_kinds))
@@ -291,8 +292,7 @@ class Recommender:
     def _score(self, supports: Sequence[Support], users: Sequence[User]) -> NDArray[np.float32]:
         if not supports:
             return np.empty((0, len(self.item_ids)), np.float32)
-        average_F = self._model.prior.x_mean_F.numpy()
-        user_x = np.stack([self._user_encoder.transform_one(user, average_F) for user in users])
+        user_x = np.stack([self._user_encoder.transform_one(user, self._average_F) for user in users])
         return self._scorer.predict(list(supports), user_x)
 
     def _candidates(

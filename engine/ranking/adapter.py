@@ -69,13 +69,15 @@ class Adapter:
 
     def _evidence(self, support: Support) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What `Evidence` says of one user's events: target and precision, (S,)."""
-        ages_S = np.minimum(np.arange(len(support.signal))[::-1], AGES - 1)
-        told_S = self._precision_R[support.signal] + self._recency_by_age[ages_S]
-        known_S = ~np.isnan(support.timestamp)
-        if known_S.any():
-            hours_S = (np.nanmax(support.timestamp) - support.timestamp[known_S]) / 3600.0
-            _, exponent_S = np.frexp(hours_S.astype(np.float32) + np.float32(1.0))
-            told_S[known_S] += self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
+        n_events = len(support.signal)
+        told_S = self._precision_R[support.signal]
+        told_S[-AGES:] += self._recency_by_age[:n_events][::-1]
+        told_S[:-AGES] += self._recency_by_age[-1]
+        newest = np.fmax.reduce(support.timestamp, initial=np.nan)
+        if newest == newest:
+            hours_S = np.nan_to_num((newest - support.timestamp) / 3600.0).astype(np.float32)
+            _, exponent_S = np.frexp(hours_S + np.float32(1.0))
+            told_S += self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
         target_S = self._target_R[support.signal]
         if isinstance(self._model.objective, Rating):
             target_S = target_S - self._base_N[support.item_row]
