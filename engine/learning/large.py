@@ -17,6 +17,7 @@ from engine.learning.exchange import own_rows
 from engine.learning.likeness import likeness_factors
 from engine.learning.negatives import Negatives
 from engine.learning.start import Start, known_shares
+from engine.learning.workers import rank, world
 
 
 def spread_catalogue(
@@ -39,5 +40,5 @@ def spread_catalogue(
     count_N = np.bincount(histories.item_row, minlength=n_items).astype(np.float64)
     known_L = torch.from_numpy(known_shares(histories, n_items))[own]
     negatives = Negatives(count_N, draws, seed)
-    base_L = torch.from_numpy(start.base_N)[own]
-    return Catalogue(n_items, spectral_LD, base_L, known_L, x_NF[own], negatives, n_alike)
+    base_L, x_LF = torch.from_numpy(start.base_N)[own], x_NF[rank() :: world()].contiguous()  # alone: no copy
+    return Catalogue(n_items, spectral_LD, base_L, known_L, x_LF, negatives, n_alike)

@@ -305,10 +305,11 @@ def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaM
     """The model as it starts.
 
     Args:
-        counted: what was counted before; its modules become the model's.
+        counted: what was counted before; its modules become the model's. Of a large catalogue each worker
+            counts its own rows all the same.
     """
     config, user_x = experiment.config, experiment.user_x[experiment.split.train]
-    counted = count(experiment) if counted is None else counted
+    counted = count(experiment) if counted is None or experiment.large else counted
     dim = counted.items.spectral_ND.shape[1]
     model = MetaModel(
         counted.items,
