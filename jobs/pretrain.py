@@ -21,24 +21,27 @@ import typer
 from engine.artifact import check_target, read_manifest
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TrainingError
 from engine.evaluation.validation import MEASURES
 from engine.learning.setup import Experiment, build_model, build_training, set_up
 from engine.learning.training import PassReport
-from jobs.checkpoints import plain_options, resume, save
+from jobs.checkpoints import STATE, identity_of, naming_the_last_good, plain_options, resume, save
 from jobs.distributed import train_distributed
 from jobs.publish import publish
+from jobs.storage import Folder
 from jobs.terminal import console, run_command, show_passes
 
 
-def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | None = None) -> dict[str, Any]:
+def pretrain(
+    data: Path, out: Path, config: Config, storage: str | Path, run: str | None = None
+) -> dict[str, Any]:
     """Train and publish; returns the artifact's manifest.
 
     Args:
         data: folder of a prepared data set; every worker must be able to read it.
         out: folder of the artifact.
         config: all options.
-        storage: folder of all runs, for checkpoints.
+        storage: folder or URI (s3:// ...) of all runs, for checkpoints.
         run: name of the run to start or resume. Default: named after data set and configuration.
 
     Raises:
@@ -49,9 +52,9 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
     run = run_name(experiment) if run is None else _checked(run)
     console.print(f"run [bold]{run}[/] in {storage}: {describe(experiment)}")
     if config.train.workers:
-        reports = train_distributed(data, out, config, storage, run)
+        reports = train_distributed(experiment, data, out, storage, run)
     else:
-        reports = train_here(experiment, out, storage / run)
+        reports = train_here(experiment, out, Folder.at(storage, run))
     try:
         last = show_passes(reports, config.outer.passes, MEASURES[config.objective])
     except KeyboardInterrupt:
@@ -64,14 +67,29 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
     return read_manifest(out)
 
 
-def train_here(experiment: Experiment, out: Path, folder: Path) -> Iterator[PassReport]:
+def train_here(experiment: Experiment, out: Path, folder: Folder) -> Iterator[PassReport]:
     """Train in this process, with checkpoints in ``folder``, and publish at the end."""
     training = build_training(experiment, build_model(experiment))
-    resume(training, experiment, folder)
-    for report in training.run():
-        if training.done or report.passes_done % experiment.config.train.checkpoint_every == 0:
-            save(training, experiment, folder)
-        yield report
+    identity, train = identity_of(experiment), experiment.config.train
+    saved = resume(training, identity, folder)
+
+    def keep() -> None:
+        nonlocal saved
+        training.check()
+        save(training, identity, folder)
+        saved = True
+
+    def after_step() -> None:
+        if training.steps_done % train.checkpoint_steps == 0:
+            keep()
+
+    try:
+        for report in training.run(after_step):
+            if training.done or report.passes_done % train.checkpoint_every == 0:
+                keep()
+            yield report
+    except TrainingError as error:
+        raise naming_the_last_good(error, f"{folder.path}/{STATE}" if saved else None) from None
     publish(experiment, training.best_model(), training.best_quality, out)
 
 
@@ -108,7 +126,9 @@ def pretrain_command(
     workers: Annotated[
         int | None, typer.Option(min=0, help="0: in this process; n: Ray Train workers.")
     ] = None,
-    storage: Annotated[Path, typer.Option(help="Folder of all runs, for checkpoints.")] = Path("runs"),
+    storage: Annotated[
+        str, typer.Option(help="Folder or URI (s3:// ...) of all runs, for checkpoints.")
+    ] = "runs",
     run: Annotated[str | None, typer.Option(help="Name of the run to start or resume.")] = None,
 ) -> None:
     """Meta-learn a prior over all users and publish it as an artifact."""

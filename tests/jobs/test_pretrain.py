@@ -19,6 +19,7 @@ from engine.learning.setup import set_up
 from jobs.distributed import train_distributed
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain, train_here
+from jobs.storage import Folder
 from tests.small import SMALL
 
 
@@ -49,7 +50,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     experiment = set_up(Dataset.load(checkerboard_data), config())
-    interrupted = train_here(experiment, tmp_path / "a", tmp_path / "runs" / "r")
+    interrupted = train_here(experiment, tmp_path / "a", Folder.at(tmp_path, "runs", "r"))
     assert [report.passes_done for report in islice(interrupted, 2)] == [1, 2]
     del interrupted
     assert not (tmp_path / "a").exists()
@@ -187,9 +188,9 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
     ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """SIGKILL after the second pass; Ray Train starts the worker again from the last checkpoint."""
-    few = config("train.workers=1")
+    experiment = set_up(Dataset.load(checkerboard_data), config("train.workers=1"))
     killed = 0
-    for report in train_distributed(checkerboard_data, tmp_path / "a", few, tmp_path / "runs", "r"):
+    for report in train_distributed(experiment, checkerboard_data, tmp_path / "a", tmp_path / "runs", "r"):
         if report.passes_done == 2 and not killed:
             killed = kill_train_workers()
     assert killed == 1
