@@ -27,9 +27,10 @@ from engine.learning.setup import Experiment, build_model, build_training, set_u
 from engine.learning.training import PassReport
 from jobs.checkpoints import STATE, identity_of, naming_the_last_good, plain_options, resume, save
 from jobs.distributed import train_distributed
+from jobs.metrics import recorded
 from jobs.publish import publish
 from jobs.storage import Folder
-from jobs.terminal import console, run_command, show_passes
+from jobs.terminal import run_command, show_passes, tell
 
 
 def pretrain(
@@ -50,20 +51,23 @@ def pretrain(
     check_target(out)
     experiment = set_up(Dataset.load(data), config)  # says what is wrong before any worker starts
     run = run_name(experiment) if run is None else _checked(run)
-    console.print(f"run [bold]{run}[/] in {storage}: {describe(experiment)}")
+    text = f"run [bold]{run}[/] in {storage}: {describe(experiment)}"
+    tell("start", text, run=run, storage=str(storage), about=describe(experiment))
     if config.train.workers:
         reports = train_distributed(experiment, data, out, storage, run)
     else:
         reports = train_here(experiment, out, Folder.at(storage, run))
     try:
-        last = show_passes(reports, config.outer.passes, MEASURES[config.objective])
+        written = recorded(reports, Folder.at(storage, run, "tensorboard"), run)
+        last = show_passes(written, config.outer.passes, MEASURES[config.objective])
     except KeyboardInterrupt:
-        console.print(f"stopped; the same command goes on from the last checkpoint of run {run}")
+        tell("stopped", f"stopped; the same command goes on from the last checkpoint of run {run}", run=run)
         raise
     if last is None:
-        console.print(f"run {run} was complete; give another --run to train anew")
+        tell("complete", f"run {run} was complete; give another --run to train anew", run=run)
     elif last.passes_done < config.outer.passes:
-        console.print(f"stopped early: quality has not risen for {config.outer.patience} passes")
+        passes = config.outer.patience
+        tell("early", f"stopped early: quality has not risen for {passes} passes", run=run, passes=passes)
     return read_manifest(out)
 
 
@@ -134,7 +138,8 @@ def pretrain_command(
     """Meta-learn a prior over all users and publish it as an artifact."""
     overrides = [*(set_ or []), *([] if workers is None else [f"train.workers={workers}"])]
     manifest = pretrain(data, out, load_config(config, overrides), storage, run)
-    console.print(f"artifact [bold]{out}[/], version {manifest['version']}")
+    text = f"artifact [bold]{out}[/], version {manifest['version']}"
+    tell("artifact", text, artifact=str(out), version=manifest["version"], quality=manifest["quality"])
 
 
 def main() -> None:
