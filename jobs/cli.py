@@ -120,3 +120,7 @@ def wait_for_stop() -> None:
 
 def main() -> None:
     run_app(app)
+
+
+if __name__ == "__main__":
+    main()

@@ -27,7 +27,8 @@ from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment, set_up
 from jobs.evaluate_cold import compare_cold
 from jobs.judge import judge
-from jobs.terminal import console, run_command
+from jobs.publish import means
+from jobs.terminal import console, run_command, tell
 
 
 def evaluate(artifact: Path, data: Path) -> dict[str, Report]:
@@ -99,10 +100,11 @@ def evaluate_command(
     metric = HEADLINES[read_manifest(artifact)["config"]["objective"]]
     for report in reports.values():
         for shown in dict.fromkeys((metric, "ndcg@10")):
-            console.print(terminal_table([report], shown))
+            tell("quality", terminal_table([report], shown), metric=shown, means=means(report, shown))
     if out is not None:
         panels = {scenario: [report] for scenario, report in reports.items()}
-        console.print(f"plot: {save_reports(panels, out, metric)}")
+        path = save_reports(panels, out, metric)
+        tell("plot", f"plot: {path}", path=str(path))
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from engine.data.writing import Contents, check_target, write_dataset
 from engine.errors import ConfigError, DataError
 from jobs.grouping import Grouping, InProcess, Progress
 from jobs.prepare_summary import progress_bars, summary
-from jobs.terminal import console, run_command
+from jobs.terminal import run_command, tell
 
 IN_PROCESS_BYTES = 512 * 2**20  # of files; parquet grows several times over in memory
 IN_PROCESS_FILES = 256
@@ -247,7 +247,7 @@ def prepare_command(
             engine=engine,
             progress=progress,
         )
-    console.print(summary(manifest, str(out)))
+    tell("prepared", summary(manifest, str(out)), out=str(out), counts=manifest["counts"])
 
 
 def main() -> None:

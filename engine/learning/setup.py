@@ -34,16 +34,17 @@ from engine.evaluation.protocol import (
     split_around,
     split_users,
 )
-from engine.evaluation.validation import validation_quality
+from engine.evaluation.validation import VALIDATED
 from engine.learning.assemble import inner_loop
+from engine.learning.batches import InMemory
 from engine.learning.episodic_ridge import EpisodicRidge, fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.objectives import Objective
-from engine.learning.optimiser import Rates, optimiser_for
-from engine.learning.outer_step import OuterStep
+from engine.learning.optimiser import Rates
+from engine.learning.plan import Plan
 from engine.learning.prior import UserPrior
 from engine.learning.start import STARTS, Known, known_shares
 from engine.learning.training import Schedule, Training
@@ -290,6 +291,21 @@ def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaM
     return model
 
 
+def plan_of(experiment: Experiment) -> Plan:
+    """The outer loop's settings and its judges."""
+    outer, train = experiment.config.outer, experiment.split.train
+    dropout = Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout)
+    table_decay = outer.table_decay / len(train)
+    return Plan(
+        experiment.rules,
+        Schedule(experiment.config.seed, outer.passes, outer.patience, dropout),
+        Rates(outer.scalar_lr, outer.outer_lr, outer.weight_decay, outer.table_lr, table_decay),
+        outer.rule,
+        outer.population_weight,
+        experiment.held_out(experiment.split.validation[:VALIDATED]),
+    )
+
+
 def build_training(
     experiment: Experiment,
     model: MetaModel,
@@ -297,22 +313,15 @@ def build_training(
     rank: int = 0,
     world: int = 1,
 ) -> Training:
-    """The outer loop for ``model``, as worker ``rank`` of ``world``."""
-    outer = experiment.config.outer
-    train = experiment.split.train
-    table_decay = outer.table_decay / len(train)
-    rates = Rates(outer.scalar_lr, outer.outer_lr, outer.weight_decay, outer.table_lr, table_decay)
-    return Training(
-        OuterStep(model, optimiser_for(model, rates), outer.rule, outer.population_weight, wrap),
-        experiment.dataset.histories.take(train),
+    """The outer loop for ``model`` as worker ``rank`` of ``world``, with all users in memory."""
+    train, dataset = experiment.split.train, experiment.dataset
+    batches = InMemory(
+        dataset.histories.take(train),
+        [dataset.user_ids[user] for user in train],
         experiment.user_x[train],
-        experiment.rules,
-        Schedule(
-            experiment.config.seed,
-            outer.passes,
-            outer.users_per_step,
-            outer.patience,
-            Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout),
-        ),
-        partial(validation_quality, experiment.held_out(experiment.split.validation), rank, world),
+        experiment.config.seed,
+        experiment.config.outer.users_per_step,
+        rank,
+        world,
     )
+    return plan_of(experiment).training(model, batches, wrap, rank, world)

@@ -5,12 +5,16 @@ Knows nothing of Ray: who starts the workers joins them by ``torch.distributed``
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from engine.learning.descent import Descent
 from engine.learning.meta import MetaModel
+
+T = TypeVar("T")
 
 
 def averaged(model: MetaModel) -> DistributedDataParallel:
@@ -38,3 +42,12 @@ def sum_over_workers(device: torch.device, *values: float) -> tuple[float, ...]:
     sums = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(sums)
     return tuple(sums.tolist())
+
+
+def gather_from_workers(value: T) -> list[T]:
+    """Everyone's value, by rank; small ones, for it pickles them."""
+    if not dist.is_initialized():
+        return [value]
+    values: list[T] = [value] * world()
+    dist.all_gather_object(values, value)
+    return values
