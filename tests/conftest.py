@@ -13,7 +13,6 @@ from tests.small import SMALL
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "300")  # a busy machine starts processes slowly
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
