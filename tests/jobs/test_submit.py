@@ -103,7 +103,7 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def submit(env: dict[str, str], *entry: object, code: int = 0) -> list[dict[str, object]]:
-    """Run a job to its end; returns the lines of JSON it has said. A cluster that has just started takes none."""
+    """Run a job to its end; returns the lines of JSON it has said. A cluster that just started takes none."""
     ray = str(Path(sys.executable).with_name("ray"))
     command = [ray, "job", "submit", "--working-dir", ".", "--", "python", "-m", *map(str, entry)]
     end = time.monotonic() + 240
