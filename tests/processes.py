@@ -37,7 +37,7 @@ def titled(title: str, among: set[int] | None = None) -> set[int]:
     return found
 
 
-def left_of(pids: set[int], timeout_s: float = 60.0) -> set[int]:
+def left_of(pids: set[int], timeout_s: float = 240.0) -> set[int]:
     """Those that still run after a while; zombies do not run."""
     end = time.monotonic() + timeout_s
     while (alive := {pid for pid in pids if _runs(pid)}) and time.monotonic() < end:

@@ -65,7 +65,14 @@ class Episodes:
         return self.present.sum(dim=1)
 
     def to(self, device: torch.device | str) -> Episodes:
-        return Episodes(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return Episodes(**{f.name: moved(getattr(self, f.name), device) for f in fields(self)})
+
+
+def moved(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """On another device; to a GPU without waiting for the copy."""
+    if tensor.is_cuda or torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from engine.learning.catalogue_product import catalogue_product
 from engine.learning.gradient import (
     COEFFICIENTS,
     Affine,
@@ -127,7 +128,7 @@ class Descent(nn.Module):
         return Posterior(adapted["w"], Decision(x_BSD, adapted[COEFFICIENTS], adapted["head"]))
 
     def affinity(self, phi_ND: Tensor, posterior: Posterior, scale_D: Tensor) -> Tensor:
-        linear_BN = (posterior.w_BD * scale_D) @ phi_ND.T
+        linear_BN = catalogue_product(posterior.w_BD * scale_D, phi_ND)
         if posterior.decision is None:
             return linear_BN
         x_BSD, coefficients_BSH, head_BH = posterior.decision

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from engine.learning.catalogue_product import catalogue_product
 from engine.learning.closed_form import posterior_dual, posterior_primal, spread
 from engine.learning.newton import Solve, posterior_newton
 from engine.learning.objectives import Likelihood
@@ -77,7 +78,7 @@ class ClosedForm(nn.Module):
         return Posterior(posterior_newton(w0_BD, support.phi_BSD, wanted_BS, support.precision_BS, solve))
 
     def affinity(self, phi_ND: Tensor, posterior: Posterior, scale_D: Tensor) -> Tensor:
-        return (posterior.w_BD * scale_D) @ phi_ND.T
+        return catalogue_product(posterior.w_BD * scale_D, phi_ND)
 
 
 def _solver(w0_BD: Tensor, phi_BSD: Tensor, factor_DD: Tensor) -> Solve:

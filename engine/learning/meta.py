@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from engine.data.episodes import Episodes
+from engine.data.episodes import Episodes, moved
 from engine.learning.descent import Descent
 from engine.learning.episodic_ridge import EpisodicRidge
 from engine.learning.evidence import N_GROUPS, Evidence, log2_group
@@ -40,7 +40,7 @@ class Noise(NamedTuple):
     hidden_N: Tensor
 
     def to(self, device: torch.device) -> Noise:
-        return Noise(*(mask.to(device) for mask in self))
+        return Noise(*(moved(mask, device) for mask in self))
 
 
 class View(NamedTuple):

@@ -110,3 +110,11 @@ def test_reptile_has_no_query_loss_to_weigh() -> None:
     assert load_config(None, reptile).outer.rule == "reptile"
     with pytest.raises(ConfigError, match=r"population_weight .* reptile has not"):
         load_config(None, (*reptile, "outer.population_weight=0.1"))
+
+
+def test_workers_are_a_number_or_a_range() -> None:
+    assert load_config(None, ["train.workers=[1,4]"]).train.workers == (1, 4)
+    with pytest.raises(ConfigError, match="the smaller number comes first"):
+        load_config(None, ["train.workers=[4,1]"])
+    with pytest.raises(ConfigError, match=r"train\.workers"):
+        load_config(None, ["train.workers=-1"])

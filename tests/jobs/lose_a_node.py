@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
@@ -22,8 +23,9 @@ from tests.jobs.test_pretrain import config
 
 def main(data: Path, out: Path, storage: Path) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": True})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster = Cluster()
+    patiently(cluster, num_cpus=0, include_dashboard=True)
+    nodes = [patiently(cluster, num_cpus=1) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
     experiment = set_up(Dataset.load(data), config("train.workers=1"))
     lost = None
@@ -39,6 +41,16 @@ def main(data: Path, out: Path, storage: Path) -> None:
     print("placement groups", sorted(set(groups)), flush=True)
     ray.shutdown()
     cluster.shutdown()
+
+
+def patiently(cluster: Cluster, **options: Any) -> Any:
+    """Ray gives a node 30 s to start, which on a busy machine may be too few."""
+    for _ in range(5):
+        try:
+            return cluster.add_node(**options)
+        except Exception as error:
+            print("again:", error, flush=True)
+    return cluster.add_node(**options)
 
 
 def where_it_trains() -> str:

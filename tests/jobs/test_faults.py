@@ -85,7 +85,7 @@ def until_pass(process: subprocess.Popen[str], number: int, log: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_killed_and_an_interrupted_driver_leave_nobody_and_the_same_command_goes_on(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -96,17 +96,17 @@ def test_a_killed_and_an_interrupted_driver_leave_nobody_and_the_same_command_go
             below = descendants(process.pid)
             assert titled(WORKER, below)
             process.send_signal(stop)
-            assert process.wait(120) == (-signal.SIGKILL if stop == signal.SIGKILL else 130)
+            assert process.wait(300) == (-signal.SIGKILL if stop == signal.SIGKILL else 130)
             assert not left_of(below)
     with pretraining(checkerboard_data, tmp_path, tmp_path / "log") as process:
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=900)
         assert process.returncode == 0, (tmp_path / "log").read_text()
     assert "pass 1/4" not in said, "what has a checkpoint is not trained again"
     assert_close(tmp_path / "a", undisturbed, 0.0)
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_node_that_goes_takes_nothing_with_it(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -119,7 +119,7 @@ def test_a_node_that_goes_takes_nothing_with_it(
         tmp_path / "runs",
     ]
     done = subprocess.run(
-        list(map(str, command)), cwd=PROJECT, capture_output=True, text=True, timeout=580, check=False
+        list(map(str, command)), cwd=PROJECT, capture_output=True, text=True, timeout=1150, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "placement groups ['REMOVED']" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,6 +15,9 @@ from engine.artifact import load_artifact
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
+from engine.learning.training import Training
+from jobs import pretrain as pretrain_job
+from jobs.checkpoints import save
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain, train_here
 from jobs.storage import Folder
@@ -53,6 +57,42 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     assert not (tmp_path / "a").exists()
     pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", "r")
     assert_close(tmp_path / "a", undisturbed, 0.0)
+
+
+def test_a_run_interrupted_within_a_pass_goes_on_there(
+    checkerboard_data: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fourth checkpoint is the last that is written: of the second step of the third pass."""
+    saved = []
+
+    def save_and_stop(training: Training, *others: Any) -> None:
+        save(training, *others)
+        saved.append((training.passes_done, training.steps_done))
+        if training.passes_done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretrain_job, "save", save_and_stop)
+    steps = config("train.checkpoint_steps=2", "train.checkpoint_every=9")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(checkerboard_data, tmp_path / "a", steps, tmp_path / "runs", "r")
+    assert saved[-1] == (2, 2)
+    monkeypatch.undo()
+    pretrain(checkerboard_data, tmp_path / "a", steps, tmp_path / "runs", "r")
+    assert_close(tmp_path / "a", undisturbed, 0.0)
+
+
+def test_what_diverges_names_step_users_and_the_last_good_checkpoint(
+    checkerboard_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save_and_break(training: Training, *others: Any) -> None:
+        save(training, *others)
+        training.model.items.base_residual_N.data[0] = float("nan")
+
+    monkeypatch.setattr(pretrain_job, "save", save_and_break)
+    where = r"pass 2, step 1, users \[u\d+, .* and \d+ more; the last good checkpoint is .*r/training\.pt"
+    with pytest.raises(TrainingError, match=where):
+        pretrain(checkerboard_data, tmp_path / "a", config(), tmp_path / "runs", "r")
+    assert torch.load(tmp_path / "runs" / "r" / "training.pt", weights_only=True)["passes_done"] == 1
 
 
 def test_a_complete_run_is_published_again(checkerboard_data: Path, tmp_path: Path) -> None:

@@ -103,12 +103,15 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def submit(env: dict[str, str], *entry: object, code: int = 0) -> list[dict[str, object]]:
-    """Run a job to its end; returns the lines of JSON it has said."""
+    """Run a job to its end; returns the lines of JSON it has said. A cluster that just started takes none."""
     ray = str(Path(sys.executable).with_name("ray"))
     command = [ray, "job", "submit", "--working-dir", ".", "--", "python", "-m", *map(str, entry)]
-    done = subprocess.run(
-        command, env=env, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False
-    )
+    end = time.monotonic() + 240
+    while True:
+        done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False)
+        if "No available agent" not in done.stderr or time.monotonic() > end:
+            break
+        time.sleep(2)
     assert done.returncode == code, done.stdout[-3000:] + done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"time"')]
 

@@ -78,6 +78,44 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(checkerboard_data: Path) -> No
     assert_same(undisturbed.best, resumed.best)
 
 
+@pytest.mark.parametrize("step", [0, 2, -1])
+def test_a_run_resumed_within_a_pass_ends_as_an_undisturbed_one(checkerboard_data: Path, step: int) -> None:
+    """After the first, the third and the last step of the second pass."""
+    states: list[dict[str, Any]] = []
+    undisturbed = training(checkerboard_data)
+
+    def keep() -> None:
+        if undisturbed.passes_done == 1:
+            states.append(copy.deepcopy(undisturbed.state_dict()))
+
+    reports = list(undisturbed.run(keep))
+    assert [state["steps_done"] for state in states] == list(range(1, len(states) + 1))
+    resumed = training(checkerboard_data)
+    resumed.load_state_dict(states[step])
+    again = list(resumed.run())
+    assert [(r.loss, r.quality) for r in again] == [(r.loss, r.quality) for r in reports[1:]]
+    assert_same(resumed.model.state_dict(), undisturbed.model.state_dict())
+    assert_same(resumed.best, undisturbed.best)
+
+
+def test_weights_that_are_not_finite_are_not_worth_keeping(checkerboard_data: Path) -> None:
+    run = training(checkerboard_data)
+    run.check()
+    with torch.no_grad():
+        run.model.items.base_residual_N[0] = float("inf")
+    with pytest.raises(TrainingError, match="weights are not finite"):
+        run.check()
+
+
+def test_a_solve_that_fails_is_a_loss_that_is_not_finite(checkerboard_data: Path) -> None:
+    """So that other workers, whose solves do not fail, learn of it at the next sum."""
+    run = training(checkerboard_data)
+    with torch.no_grad():
+        run.model.prior.log_precision_D.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"the loss is not finite \(pass 1, step 1, users"):
+        finish(run)
+
+
 def test_stops_when_quality_no_longer_improves(checkerboard_data: Path) -> None:
     run = training(checkerboard_data, "outer.passes=50", "outer.patience=2", "outer.outer_lr=1e-9")
     run.optimiser.param_groups[1]["lr"] = 0.0

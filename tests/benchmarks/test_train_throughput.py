@@ -1,0 +1,110 @@
+"""What Ray Train costs: the same passes without it, with one worker and with two; and a report.
+
+Two workers are faster than one on two free cores alone: the load of the machine is shown, and their ratio is
+asked for only where it allows. The long form of the kill tests: a worker killed again and again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from statistics import median
+
+import pytest
+import ray.train
+from ray.train import Checkpoint, CheckpointUploadMode, RunConfig, ScalingConfig
+from ray.train.torch import TorchTrainer
+
+from engine.config import load_config
+from engine.data.dataset import Dataset
+from engine.data.sources.checkerboard import checkerboard
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.setup import build_model, build_training
+from engine.learning.training import PassReport
+from jobs.distributed import train_distributed
+from jobs.prepare import prepare
+from jobs.pretrain import pretrain
+from tests.jobs.test_pretrain import assert_close, config
+from tests.processes import descendants, titled
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.ray, pytest.mark.timeout(3600)]
+PASSES = 6
+OPTIONS = ["items.dim=64", f"outer.passes={PASSES}", "outer.patience=9", "outer.users_per_step=64"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world") / "data"
+    tables = checkerboard(n_users=4000, n_items=4000, events_per_user=40)
+    prepare(interactions=tables.interactions, items=tables.items, users=tables.users, out=folder)
+    return folder
+
+
+def experiment(data: Path, workers: int) -> Experiment:
+    return set_up(Dataset.load(data), load_config(None, [*OPTIONS, f"train.workers={workers}"]))
+
+
+def seconds(reports: list[PassReport]) -> float:
+    """Of a pass, without the first two: start-up is not throughput."""
+    return median(report.seconds for report in reports[2:])
+
+
+def test_passes_with_and_without_ray(ray_cluster: None, data: Path, tmp_path: Path) -> None:
+    before = os.getloadavg()[0]
+    told = experiment(data, 0)
+    plain = seconds(list(build_training(told, build_model(told)).run()))
+    by_workers = {}
+    for workers in (1, 2):
+        told = experiment(data, workers)
+        reports = train_distributed(told, data, tmp_path / f"a{workers}", tmp_path / "runs", f"r{workers}")
+        by_workers[workers] = seconds(list(reports))
+    alone, speed_up = plain / by_workers[1], by_workers[1] / by_workers[2]
+    print(f"\nload before {before:.1f} on {os.cpu_count()} cores; a pass without Ray {plain:.2f} s")
+    print(f"one worker {alone:.2f} times as fast, two workers {speed_up:.2f} times as fast as one")
+    assert alone >= 0.85
+    if before > 0.3:
+        pytest.skip(f"the load was {before:.1f}: two workers need two free cores")
+    assert speed_up >= 1.6
+
+
+def report_often(args: dict[str, str]) -> float:
+    """Median seconds of a report with a checkpoint of a megabyte."""
+    taken = []
+    for _ in range(20):
+        folder = Path(args["folder"]) / str(time.time_ns())
+        folder.mkdir()
+        (folder / "state").write_bytes(bytes(2**20))
+        started = time.perf_counter()
+        checkpoint = Checkpoint.from_directory(folder)
+        ray.train.report({"a": 1}, checkpoint, checkpoint_upload_mode=CheckpointUploadMode.ASYNC)
+        taken.append(time.perf_counter() - started)
+        time.sleep(0.3)
+    return median(taken)
+
+
+def test_a_report_costs_little(ray_cluster: None, tmp_path: Path) -> None:
+    trainer = TorchTrainer(
+        report_often,
+        train_loop_config={"folder": str(tmp_path)},
+        scaling_config=ScalingConfig(num_workers=1),
+        run_config=RunConfig(name="reports", storage_path=str(tmp_path / "runs")),
+    )
+    taken = trainer.fit().return_value
+    print(f"\na report takes {1000 * taken:.1f} ms; load {os.getloadavg()[0]:.1f}")
+    assert taken < 0.05
+
+
+def test_a_worker_killed_three_times(ray_cluster: None, checkerboard_data: Path, tmp_path: Path) -> None:
+    options = ("train.workers=1", "train.checkpoint_steps=1", "outer.passes=8")
+    pretrain(checkerboard_data, tmp_path / "undisturbed", config("outer.passes=8"), tmp_path / "plain")
+    told = set_up(Dataset.load(checkerboard_data), config(*options))
+    killed: set[int] = set()
+    for report in train_distributed(told, checkerboard_data, tmp_path / "a", tmp_path / "runs", "r"):
+        if report.passes_done in (2, 4, 6) and len(killed) < report.passes_done // 2:
+            for pid in titled("RayTrainWorker", descendants(os.getpid())):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+    assert len(killed) == 3
+    assert_close(tmp_path / "a", tmp_path / "undisturbed", 0.0)
