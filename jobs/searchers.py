@@ -42,10 +42,8 @@ def searcher(search: Search, base: Config) -> Searcher | SearchAlgorithm:
     start = search.start(base)
     first = None if start is None else [start]
     if search.searcher == "tpe":
-        import optuna  # takes a while
-        from ray.tune.search.optuna import OptunaSearch
+        from ray.tune.search.optuna import OptunaSearch  # takes a while
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         return OptunaSearch(points_to_evaluate=first, seed=search.seed)
     limit = 0 if search.scheduler == "pbt" else at_once(base)  # it pauses trials: all must have begun
     return BasicVariantGenerator(first, max_concurrent=limit, random_state=search.seed)

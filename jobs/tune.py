@@ -12,6 +12,7 @@ trials are chosen in ``searchers``, how they are shown in ``sweep_board`` and ``
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def sweep(data: Path, search: Search, out: Path, base: Config, resume: bool = Fa
     experiment = set_up(dataset, base)  # says what is wrong before any trial starts
     identity = {"search": search.model_dump(mode="json"), "configuration": plain_options(base)}
     _claim(out, {"data set": dataset.manifest["fingerprint"], **identity}, resume)
-    attach()
+    attach(dashboard=bool(base.train.workers))  # trials are stopped
     console.print(f"{search.trials} trials, {at_once(base)} at once: {describe(experiment)}")
     shared = ray.put(dataset)
     counts = ray.remote(num_cpus=0)(Counts).remote(shared)
@@ -103,6 +104,7 @@ def _claim(out: Path, what: dict[str, Any], resume: bool) -> None:
 def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
     """All trials, the best first."""
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing: the board does
+    logging.getLogger("optuna").setLevel(logging.WARNING)
     trainable = tune.with_resources(tune.with_parameters(trial, sweep=sweep), resources(sweep.base))
     folder = str(out / TRIALS)
     if resume and tune.Tuner.can_restore(folder):
