@@ -86,7 +86,7 @@ def read_events(
 def _read_event(
     event: object, signals: Signals, default_signal: int, where: str
 ) -> tuple[str, int, float | None]:
-    if not isinstance(event, Mapping):
+    if type(event) is not dict and not isinstance(event, Mapping):
         raise RequestError(
             f"{event!r} is not an event", where=where, fix='Send {"item_id": ..., "value": ...}.'
         )

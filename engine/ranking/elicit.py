@@ -1,8 +1,7 @@
 """Which items to ask a newcomer about: those whose answers are expected to tell most about the user.
 
-What an answer is worth is what it would take away from the variance of score differences among the items
-that the user will probably be shown; what it is expected to be worth is that times the chance that the user
-knows the item at all. Knows nothing of requests.
+What an answer is worth is how much it tells about the user's vector, in nats; a question is worth that times
+the chance that the user knows the item at all. Knows nothing of requests.
 
 Shapes: N catalogue, M items that may be asked about, D embedding, K questions.
 """
@@ -22,8 +21,6 @@ from engine.ranking.slate import best_rows
 
 POOL = 4000
 """Items that may be asked about: those that most people know."""
-SHOWN = 1000
-"""Items that the user may be shown: those of the highest scores."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Question:
     """An item to ask about."""
 
     item_id: str
-    gain: float  # how much of the variance among probable recommendations the answer is expected to take away
+    gain: float  # expected information about the user, in nats
     known: float  # the chance that the user knows the item
 
 
@@ -66,12 +63,9 @@ def questions(
     """
     known_N = scorer.known_N
     pool_M = best_rows(known_N, open_N, POOL)
-    shown_M, score_M = scorer.best(user, SHOWN)
-    weight_M = np.exp(score_M.astype(np.float64) - score_M[0])
-    stake_DD = stake(scorer.phi_ND[shown_M] * scorer.scale_D, weight_M / weight_M.sum())
     phi_MD, known_M = scorer.phi_ND[pool_M], known_N[pool_M].astype(np.float64)
     precision_M = scorer.adapter.answer_precision(signal, phi_MD, user.posterior)
-    rows, gains = most_telling(user.posterior.covariance, phi_MD, precision_M, known_M, stake_DD, k)
+    rows, gains = most_telling(user.posterior.covariance, phi_MD, precision_M, known_M, k)
     return pool_M[rows], gains, known_M[rows]
 
 
@@ -80,34 +74,34 @@ def most_telling(
     phi_MD: Array,
     precision_M: NDArray[np.float64],
     known_M: NDArray[np.float64],
-    stake_DD: NDArray[np.float64],
     k: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Greedily, the K questions that are expected to lower ``trace(stake A^-1)`` most.
+    """Greedily, the K questions that are expected to tell most about w.
 
-    An answer about item i with precision c turns A^-1 = V into ``V - c V phi phi^T V / (1 + c phi^T V phi)``,
-    so the trace falls by ``c phi^T V stake V phi / (1 + c phi^T V phi)``. A question that the user can answer
-    with chance q counts q times, and as an answer of precision ``q c`` for those that follow.
+    An answer about item i with precision c tells ``1/2 log(1 + c phi^T V phi)`` nats about ``w ~ N(., V)``,
+    the mutual information of the two. A question that the user can answer with chance q counts q times, and for
+    the questions that follow as an answer of precision ``q c``, which takes V to
+    ``V - q c V phi phi^T V / (1 + q c phi^T V phi)``.
 
     Args:
         covariance_DD: V, of the user as known so far.
         phi_MD: embeddings.
         precision_M: c of an answer.
         known_M: q, the chance of an answer.
-        stake_DD: what matters, such as the covariance of the items that will be shown.
         k: at most this many.
 
-    Returns: rows of ``phi_MD`` and what each is expected to take away, both (K,).
+    Returns: rows of ``phi_MD`` and what each is expected to tell, both (K,).
 
-    Source: greedy V-optimal design; rank-one updates of Sherman & Morrison 1950.
+    Source: greedy D-optimal design, within 1 - 1/e of the best set of certain answers (Nemhauser et al.
+    1978); rank-one updates of Sherman & Morrison 1950.
     """
     v_DD = covariance_DD.copy()
     chosen: list[int] = []
     gains: list[float] = []
     open_M = np.ones(len(phi_MD), np.bool_)
     for _ in range(min(k, len(phi_MD))):
-        falls_M = precision_M * quadratic(phi_MD, v_DD @ stake_DD @ v_DD)
-        gain_M = np.where(open_M, known_M * falls_M / (1 + precision_M * quadratic(phi_MD, v_DD)), -1.0)
+        told_M = 0.5 * np.log1p(precision_M * quadratic(phi_MD, v_DD))
+        gain_M = np.where(open_M, known_M * told_M, -1.0)
         row = int(gain_M.argmax())
         chosen.append(row)
         gains.append(float(gain_M[row]))
@@ -124,10 +118,3 @@ def told(
     return covariance_DD - np.outer(spread_D, spread_D) * (
         precision / (1 + precision * float(phi_D @ spread_D))
     )
-
-
-def stake(direction_MD: Array, weight_M: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariance of directions under weights that sum to 1: ``trace(stake V)`` is the weighted variance of
-    score differences, (D, D)."""
-    centred_MD = direction_MD - weight_M @ direction_MD
-    return np.asarray((weight_M[:, None] * centred_MD).T @ centred_MD, np.float64)
