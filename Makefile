@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_ARGS ?=
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup redis demo test check bench clean
+.PHONY: setup redis chromium demo test check bench clean
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -16,6 +16,9 @@ setup: .venv/installed
 
 redis:             ## a Redis for the tests of the event store; without it they are skipped (Debian, as root)
 	command -v redis-server || { apt-get update -q && apt-get install -yq redis-server; }
+
+chromium:          ## a browser for the tests of the playground; without it they are skipped (Debian, as root)
+	command -v chromium || { apt-get update -q && apt-get install -yq chromium; }
 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)

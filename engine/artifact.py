@@ -4,6 +4,7 @@
     weights.safetensors  the model's tensors
     catalogue.parquet    items in row order with their raw features
     features.json        fitted encoders and the signal table
+    neighbours.safetensors  of each item, for a list to compare with; may be absent
     card.md              the same for people
     training.json        loss and quality of every pass, where it is known
 
@@ -21,6 +22,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import numpy as arrays
 from safetensors.torch import load_file, save_file
 
 from engine.config import parse_config
@@ -31,6 +33,7 @@ from engine.folders import is_free, replacing
 from engine.learning.assemble import model_from_state
 from engine.learning.meta import MetaModel
 from engine.learning.training import PassReport
+from engine.ranking.neighbours import Neighbours
 
 FORMAT = "firstclick-artifact"
 FORMAT_VERSION = 1
@@ -42,6 +45,7 @@ MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD = (
     "card.md",
 )
 HISTORY = "training.json"  # not of every artifact
+NEIGHBOURS = "neighbours.safetensors"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Artifact:
     manifest: Mapping[str, Any]
     card: str = ""
     history: tuple[PassReport, ...] = ()  # of the training run
+    neighbours: Neighbours | None = None
 
 
 def check_target(folder: Path) -> None:
@@ -100,18 +105,21 @@ def _write(artifact: Artifact, folder: Path) -> dict[str, Any]:
     }
     (folder / FEATURES).write_text(json.dumps(features), encoding="utf-8")
     (folder / CARD).write_text(artifact.card, encoding="utf-8")
-    names = [WEIGHTS, CATALOGUE, FEATURES, CARD]
+    names = [WEIGHTS, CATALOGUE, FEATURES]
+    if artifact.neighbours is not None:
+        arrays.save_file(vars(artifact.neighbours), folder / NEIGHBOURS)
+        names.append(NEIGHBOURS)
+    loaded = list(names)
     if artifact.history:
         passes = json.dumps([asdict(report) for report in artifact.history], indent=1)
         (folder / HISTORY).write_text(passes, encoding="utf-8")
         names.append(HISTORY)
-    files = {name: _sha256(folder / name) for name in names}
-    loaded = "".join(files[name] for name in (WEIGHTS, CATALOGUE, FEATURES))
+    files = {name: _sha256(folder / name) for name in (*names, CARD)}
     manifest = {
         **artifact.manifest,
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "version": hashlib.sha256(loaded.encode()).hexdigest()[:12],
+        "version": hashlib.sha256("".join(files[name] for name in loaded).encode()).hexdigest()[:12],
         "files": files,
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2), encoding="utf-8")
@@ -145,6 +153,7 @@ def load_artifact(folder: Path) -> Artifact:
             manifest,
             (folder / CARD).read_text(encoding="utf-8"),
             _read_history(folder) if HISTORY in manifest["files"] else (),
+            Neighbours(**arrays.load_file(folder / NEIGHBOURS)) if NEIGHBOURS in manifest["files"] else None,
         )
     except Exception as error:  # hashes fit, so the writer was not this code
         raise _broken(f"its files cannot be read: {type(error).__name__}: {error}", folder) from error

@@ -46,6 +46,8 @@ class EpisodesConfig(Section):
     """The first n events of a user are neither query nor candidates (the benchmark's gap)."""
     event_dropout: Share = 0.1
     """Share of support events left out while training."""
+    event_noise: Share = 0.0
+    """Share of support events whose item is a random one instead while training."""
 
 
 class ItemsConfig(Section):
@@ -57,6 +59,10 @@ class ItemsConfig(Section):
     """Dimensions in which items stand by their features alone, for catalogues where new items matter."""
     shrink: NotNegative = 50.0
     """Co-occurrences a pair needs before its cosine is believed."""
+    full_softmax_max: Annotated[int, Field(ge=0)] = 200_000
+    """Catalogues with more items are sampled in each step, and their tables spread over the workers."""
+    negatives: Count = 8192
+    """Items drawn in a step of such a catalogue, half of them by popularity."""
     dropout: Share = 0.05
     """Share of items that show only their features in a step, so that cold items work."""
 
@@ -73,7 +79,7 @@ class InnerConfig(Section):
     event_precision: Positive = 1.0
     """Where the learned precision of an event starts."""
     robust: bool = False
-    """closed_form, not for clicks: let an event count less the more it contradicts the user's others."""
+    """Let an event count less the worse it fits the user's others."""
     inner_lr: Positive = 0.003
     """gradient: step size."""
     inner_steps: Annotated[int, Field(ge=0)] = 5
@@ -164,14 +170,6 @@ class Config(Section):
         if self.outer.rule == "reptile" and self.outer.population_weight:
             raise ValueError(
                 "outer.population_weight weighs a query loss, which outer.rule = reptile has not"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _outliers_have_residuals(self) -> Self:
-        if self.inner.robust and (self.inner.method == "gradient" or self.objective == "click"):
-            raise ValueError(
-                "inner.robust needs inner.method = closed_form and an objective other than click"
             )
         return self
 

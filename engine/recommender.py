@@ -22,6 +22,7 @@ from engine.ranking.elicit import Question, Questions, questions
 from engine.ranking.explain import leave_one_out
 from engine.ranking.explore import read_explore
 from engine.ranking.filters import FeatureFilters, Filter
+from engine.ranking.neighbours import in_order
 from engine.ranking.scorer import Adapted, Scorer
 from engine.ranking.slate import Because, Recommendation, Similar, Slate, best_rows
 from engine.stopwatch import lap
@@ -51,6 +52,8 @@ class Recommender:
         self._rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self._user_encoder = artifact.user_encoder
         self._model = artifact.model
+        self._neighbours = artifact.neighbours
+        self._average_F = artifact.model.prior.x_mean_F.numpy()
         self._scorer = Scorer(artifact.model)
 
     @classmethod
@@ -80,6 +83,28 @@ class Recommender:
             return None
         named = zip(self.catalogue[column].to_pylist(), self.item_ids, strict=True)
         return [item_id if title is None else str(title) for title, item_id in named]
+
+    @cached_property
+    def wanted(self) -> NDArray[np.bool_]:
+        """Which signals say that something is wanted, (R,)."""
+        chosen = self.manifest["config"].get("signals", {})
+        return self.signals.relevant(chosen.get("relevant_min"), chosen.get("relevant"))
+
+    @cached_property
+    def knows_uncertainty(self) -> bool:
+        """Whether the model can explore, and tell how sure it is and what to ask."""
+        try:
+            self._scorer.need_posterior()
+        except RequestError:
+            return False
+        return True
+
+    @cached_property
+    def popularity(self) -> NDArray[np.float32]:
+        """How much every item is wanted by everyone, (N,); items without events come last."""
+        items = self._model.items
+        base_N = items.base_N.numpy()
+        return np.where(items.warm_N.numpy(), base_N, base_N.min() - 1).astype(np.float32)
 
     def score(self, events: Events, user: User = None) -> NDArray[np.float32]:
         """Score every item for one user, (N,); higher is better.
@@ -218,9 +243,31 @@ class Recommender:
         rows = best_rows(likeness_N, others_N, int(k))
         return tuple(Similar(self.item_ids[r], float(likeness_N[r])) for r in rows)
 
+    def rivals(self, events: Events = (), k: int = 10) -> dict[str, list[str]]:
+        """What simpler methods would show: ids by method, best first, without the items of ``events``.
+
+        ``popularity``, and ``item-kNN`` where the artifact holds neighbours: similarity to what was wanted,
+        then popularity. Not tuned: `evaluate` compares with tuned ones.
+
+        Raises:
+            RequestError: k < 1, or an event cannot be understood.
+        """
+        check_k(k)
+        support = self._read(events)
+        shown_N = np.ones(len(self.item_ids), np.bool_)
+        shown_N[support.item_row] = False
+        scores = {"popularity": self.popularity}
+        if self._neighbours is not None:
+            liked_S = support.item_row[self.wanted[support.signal]]
+            scores["item-kNN"] = self._neighbours.score(liked_S, len(self.item_ids))
+        return {
+            method: [self.item_ids[row] for row in in_order(scores_N, self.popularity, shown_N, int(k))]
+            for method, scores_N in scores.items()
+        }
+
     def _adapt(self, events: Events, user: User) -> Adapted:
-        average_F = self._model.prior.x_mean_F.numpy()
-        return self._scorer.adapt(self._read(events), self._user_encoder.transform_one(user, average_F))
+        user_x = self._user_encoder.transform_one(user, self._average_F)
+        return self._scorer.adapt(self._read(events), user_x)
 
     def _unused(self, user: User) -> tuple[str, ...]:
         return tuple(sorted(name for name in user or () if name not in self.user_kinds))
@@ -245,8 +292,7 @@ class Recommender:
     def _score(self, supports: Sequence[Support], users: Sequence[User]) -> NDArray[np.float32]:
         if not supports:
             return np.empty((0, len(self.item_ids)), np.float32)
-        average_F = self._model.prior.x_mean_F.numpy()
-        user_x = np.stack([self._user_encoder.transform_one(user, average_F) for user in users])
+        user_x = np.stack([self._user_encoder.transform_one(user, self._average_F) for user in users])
         return self._scorer.predict(list(supports), user_x)
 
     def _candidates(

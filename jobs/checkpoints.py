@@ -18,15 +18,23 @@ from engine.config import Config, flat, to_dict
 from engine.errors import ConfigError, TrainingError
 from engine.learning.setup import Experiment
 from engine.learning.training import Training
+from engine.learning.workers import rank
+from jobs.spread_rows import load_rows, save_rows
 
 STATE = "training.pt"
 
 
 def save(training: Training, experiment: Experiment, folder: Path) -> None:
-    """Write the state of a run and what it is a run of; a crash meanwhile leaves the state before."""
+    """Write the state of a run and what it is a run of; a crash meanwhile leaves the state before.
+
+    Worker 0 writes it; the others their rows of the catalogue alone, where it is spread.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    state = save_rows(training.state_dict(), folder)
+    if rank():
+        return
     scratch = folder / f".{STATE}"
-    torch.save({**training.state_dict(), "identity": identity(experiment)}, scratch)
+    torch.save({**state, "identity": identity(experiment)}, scratch)
     os.replace(scratch, folder / STATE)
 
 
@@ -51,7 +59,7 @@ def resume(training: Training, experiment: Experiment, folder: Path) -> None:
             fix="Give another --run.",
         )
     try:
-        training.load_state_dict(state)
+        training.load_state_dict(load_rows(state, folder))
     except (KeyError, RuntimeError, ValueError) as error:  # other parameters, or of other shapes
         raise TrainingError(
             "the checkpoint was written by another version of firstclick",

@@ -124,9 +124,9 @@ def _train(args: dict[str, Any]) -> None:
             args["reports"].put(report)
         if training.done or report.passes_done % config.train.checkpoint_every == 0:
             _checkpoint(training, experiment, report, rank)
+    best = training.best_model()  # all workers bring their rows of it to the first
     if rank == 0 and args["out"]:
-        best = training.best_model().cpu()
-        publish(experiment, best, training.best_quality, Path(args["out"]), training.history)
+        publish(experiment, best.cpu(), training.best_quality, Path(args["out"]), training.history)
 
 
 def _averaged(model: MetaModel) -> nn.Module:
@@ -134,9 +134,12 @@ def _averaged(model: MetaModel) -> nn.Module:
 
 
 def _checkpoint(training: Training, experiment: Experiment, report: PassReport, rank: int) -> None:
-    """All workers report; rank 0 brings the checkpoint. The metrics are sums over all workers already."""
+    """All workers report; rank 0 brings the checkpoint, and each its rows where the catalogue is spread.
+
+    The metrics are sums over all workers already.
+    """
     metrics = asdict(report)
-    if rank:
+    if rank and training.model.catalogue is None:
         ray.train.report(metrics)
         return
     with tempfile.TemporaryDirectory() as folder:

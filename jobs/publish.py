@@ -16,7 +16,8 @@ import numpy as np
 from engine.artifact import Artifact, save_artifact
 from engine.config import flat, to_dict
 from engine.errors import DataError
-from engine.evaluation.baselines.knowledge import learn
+from engine.evaluation.baselines.item_item import fit_item_knn
+from engine.evaluation.baselines.knowledge import Knowledge, learn
 from engine.evaluation.baselines.tuning import late_popularity, popularity
 from engine.evaluation.report import markdown_table, spelled
 from engine.evaluation.results import Report
@@ -24,6 +25,7 @@ from engine.evaluation.validation import HEADLINES, MEASURES
 from engine.learning.meta import MetaModel
 from engine.learning.setup import Experiment
 from engine.learning.training import PassReport
+from engine.ranking.neighbours import nearest
 from jobs.judge import judge
 
 
@@ -35,7 +37,8 @@ def publish(
     history: Sequence[PassReport] = (),
 ) -> dict[str, Any]:
     """Write the artifact folder ``out`` and return its manifest."""
-    report, objective = test_report(experiment, model), experiment.config.objective
+    knowledge, objective = learn_from_training_users(experiment), experiment.config.objective
+    report = test_report(experiment, model, knowledge)
     manifest = {
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "created_by": f"firstclick {version('firstclick')}",
@@ -58,19 +61,24 @@ def publish(
         manifest,
         card(manifest, report),
         tuple(history),
+        nearest(fit_item_knn(knowledge).weight, knowledge.core),
     )
     return save_artifact(artifact, out)
 
 
-def test_report(experiment: Experiment, model: MetaModel) -> Report | None:
+def learn_from_training_users(experiment: Experiment) -> Knowledge:
+    """What the baselines know."""
+    train = experiment.dataset.histories.take(experiment.split.train)
+    gap, shots = experiment.config.episodes.query_after, max(experiment.shots)
+    return learn(train, len(experiment.item_x), experiment.relevant, gap, experiment.order, shots)
+
+
+def test_report(experiment: Experiment, model: MetaModel, knowledge: Knowledge) -> Report | None:
     """The model beside popularity on the test users; None where there are none to judge by."""
     try:
         held = experiment.held_out(experiment.split.test)
     except DataError:
         return None
-    train = experiment.dataset.histories.take(experiment.split.train)
-    gap, shots = experiment.config.episodes.query_after, max(held.episodes)
-    knowledge = learn(train, len(experiment.item_x), experiment.relevant, gap, experiment.order, shots)
     return judge(experiment, model, [popularity(knowledge), late_popularity(knowledge)], held)
 
 

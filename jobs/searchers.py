@@ -29,7 +29,7 @@ def tune_config(search: Search, base: Config) -> tune.TuneConfig:
         metric="quality" if pbt else "best_quality",  # a clone inherits what its model once reached
         mode="max",
         search_alg=searcher(search, base),
-        scheduler=scheduler(search, search.over(base)),
+        scheduler=scheduler(search, base),
         num_samples=search.trials,
         max_concurrent_trials=at_once(base) if search.searcher == "tpe" else None,
         reuse_actors=base.train.workers == 0,  # Ray Train's processes end with the trial's

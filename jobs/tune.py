@@ -57,8 +57,13 @@ def sweep(data: Path, search: Search, out: Path, base: Config, resume: bool = Fa
     out = out.resolve()
     check_target(out / "artifact")
     search.check(base)
+    base = search.over(base)
+    if search.scheduler == "pbt" and base.train.workers:
+        raise ConfigError(
+            "under Ray Train no trial can go on from another", "scheduler = pbt", "Set train.workers to 0."
+        )
     dataset = Dataset.load(data)
-    experiment = set_up(dataset, search.over(base))  # says what is wrong before any trial starts
+    experiment = set_up(dataset, base)  # says what is wrong before any trial starts
     identity = {"search": search.model_dump(mode="json"), "configuration": plain_options(base)}
     _claim(out, {"data set": dataset.manifest["fingerprint"], **identity}, resume)
     attach()

@@ -121,10 +121,23 @@ class DeletionsAnswer(_Answer):
 class CatalogueItem(_Answer):
     item_id: str
     title: str | None = None
+    features: dict[str, Any] | None = Field(
+        None, description="As in the items table, without vectors and long text; only where asked for."
+    )
 
 
 class ItemsAnswer(_Answer):
     items: list[CatalogueItem]
+
+
+class ComparedList(_Answer):
+    method: str = Field(description="popularity or item-kNN.")
+    items: list[CatalogueItem] = Field(description="Best first.")
+
+
+class CompareAnswer(_Answer):
+    lists: list[ComparedList] = Field(description="One of each method that the artifact knows enough for.")
+    model_version: str
 
 
 class ShadowReport(_Answer):
@@ -153,9 +166,20 @@ class ModelsAnswer(_Answer):
     shadow: ShadowReport | None = None
 
 
+class Signal(_Answer):
+    """A kind of event: a number (``value``; of binned numbers the bin's mean) or a name (``event``)."""
+
+    name: str
+    value: float | None = None
+    event: str | None = None
+    wanted: bool = Field(description="Counts as wanting the item.")
+
+
 class ModelAnswer(_Answer):
     model_version: str
     n_items: int
+    signals: list[Signal] = Field(description="The kinds of events that requests may tell.")
+    knows_uncertainty: bool = Field(description="Answers uncertainty, explore and /v1/elicit.")
     manifest: dict[str, Any] = Field(description="The artifact's manifest: data, configuration, quality.")
 
 

@@ -21,6 +21,7 @@ from serve_apps.bodies import LIMIT_BYTES, BodyLimit
 from serve_apps.paths.catalogue import catalogue
 from serve_apps.paths.model import about_model, rolling_out
 from serve_apps.paths.people import about_people
+from serve_apps.paths.playground import playground
 from serve_apps.paths.recommending import recommending
 from serve_apps.paths.status import status
 from serve_apps.security.api_keys import ApiKeys
@@ -53,8 +54,10 @@ def create_app(
     app = FastAPI(
         title="firstclick", summary=_SUMMARY, version="1", redirect_slashes=False, lifespan=_lifespan(service)
     )
-    for part in (recommending, about_people, catalogue, about_model, rolling_out, status):
+    for part in (recommending, catalogue, about_model, rolling_out, status):
         app.include_router(part(service))
+    app.include_router(about_people(service), include_in_schema=service.events is not None)
+    app.include_router(playground())
     app.add_middleware(BodyLimit, limit_bytes=limit_bytes)
     if keys is not None:
         app.add_middleware(Guard, keys=keys, rate=rate)

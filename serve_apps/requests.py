@@ -166,6 +166,12 @@ class ElicitRequest(Choice):
     )
 
 
+class CompareRequest(Person):
+    """For whom other methods shall make their lists."""
+
+    k: int = Field(10, ge=1, le=K_EXPLAINED_MAX, description="Length of each list.")
+
+
 class SimilarQuery(BaseModel):
     """How many. Not strict: numbers in a query string are text."""
 
@@ -182,7 +188,11 @@ class ItemsQuery(BaseModel):
     query: str = Field(
         "",
         max_length=200,
-        description="An id, or words of a title; empty lists the catalogue.",
+        description="An id, or words of a title; empty lists the catalogue, the most popular first.",
         examples=["star wars"],
     )
+    id: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        [], max_length=100, description="These items instead of a search; unknown ones are left out."
+    )
     limit: int = Field(20, ge=1, le=100)
+    features: bool = Field(False, description="Answer with the items' features.")

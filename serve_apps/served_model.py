@@ -5,17 +5,22 @@ Knows nothing of HTTP or of Ray, so a test or a notebook can call it as the serv
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
+
+import numpy as np
 
 from engine import Recommender
 from engine.errors import RequestError
 from engine.ranking.elicit import Questions
 from engine.ranking.slate import Recommendation, Slate
-from engine.recommender import Events
+from engine.recommender import TITLE_COLUMNS, Events
 from serve_apps.answers import (
     CatalogueItem,
+    CompareAnswer,
+    ComparedList,
     ElicitAnswer,
     IgnoredEvent,
     ItemsAnswer,
@@ -24,22 +29,29 @@ from serve_apps.answers import (
     Reason,
     RecommendAnswer,
     RecommendedItem,
+    Signal,
     SimilarAnswer,
     SimilarItem,
 )
+from serve_apps.item_features import ItemFeatures
 from serve_apps.item_search import ItemSearch
 from serve_apps.people import History
-from serve_apps.requests import ElicitRequest, RecommendRequest
+from serve_apps.requests import CompareRequest, ElicitRequest, ItemsQuery, RecommendRequest
 
-T = TypeVar("T", Slate, Questions)
+LISTED_MAX = 100
+
+T = TypeVar("T")
 
 
 class ServedModel:
-    """One loaded recommender and what is derived from it once: the search over its catalogue."""
+    """One loaded recommender and what is derived from it once: search over its catalogue, what is popular."""
 
     def __init__(self, recommender: Recommender) -> None:
         self._recommender = recommender
         self._search = ItemSearch(recommender.item_ids, recommender.titles)
+        self._features = ItemFeatures(recommender.catalogue, shown_beside=TITLE_COLUMNS)
+        popular = np.argsort(-recommender.popularity, kind="stable")
+        self._popular: list[int] = popular[:LISTED_MAX].tolist()
 
     @property
     def version(self) -> str:
@@ -144,16 +156,65 @@ class ServedModel:
                 ignored.append(IgnoredEvent(item_id=str(event["item_id"]), reason=error.what))
         return readable, ignored
 
-    def find_items(self, query: str, limit: int) -> ItemsAnswer:
-        """Up to ``limit`` items whose id or title matches, best first."""
-        ids = self._recommender.item_ids
-        found = [ids[row] for row in self._search.find(query, limit)]
-        return ItemsAnswer(items=[CatalogueItem(item_id=i, title=self._title(i)) for i in found])
+    def compare(self, request: CompareRequest, history: History) -> CompareAnswer:
+        """What simpler methods would show to the person.
+
+        Raises:
+            RequestError: an event cannot be understood.
+        """
+        lists, _ = self._ask(lambda events: self._recommender.rivals(events, request.k), history)
+        return CompareAnswer(
+            lists=[
+                ComparedList(
+                    method=method,
+                    items=[CatalogueItem(item_id=i, title=self._title(i)) for i in ids],
+                )
+                for method, ids in lists.items()
+            ],
+            model_version=self.version,
+        )
+
+    def find_items(self, query: ItemsQuery) -> ItemsAnswer:
+        """Up to ``limit`` items: those named, or whose id or title matches; else the most popular."""
+        return ItemsAnswer(
+            items=[
+                CatalogueItem(
+                    item_id=self._recommender.item_ids[row],
+                    title=self._title(self._recommender.item_ids[row]),
+                    features=self._features.of(row) if query.features else None,
+                )
+                for row in self._rows(query)
+            ]
+        )
+
+    def _rows(self, query: ItemsQuery) -> list[int]:
+        if query.id:
+            found = (self._search.row_of(item_id) for item_id in query.id)
+            return [row for row in found if row is not None]
+        if query.query.strip():
+            return self._search.find(query.query, query.limit)
+        return self._popular[: query.limit]
 
     def describe(self) -> ModelAnswer:
+        recommender = self._recommender
         return ModelAnswer(
             model_version=self.version,
-            n_items=len(self._recommender.item_ids),
+            n_items=len(recommender.item_ids),
+            signals=[
+                Signal(
+                    name=name,
+                    value=None if math.isnan(value) else value,
+                    event=name if math.isnan(value) else None,
+                    wanted=wanted,
+                )
+                for name, value, wanted in zip(
+                    recommender.signals.names,
+                    recommender.signals.value.tolist(),
+                    recommender.wanted.tolist(),
+                    strict=True,
+                )
+            ],
+            knows_uncertainty=recommender.knows_uncertainty,
             manifest=dict(self._recommender.manifest),
         )
 

@@ -9,7 +9,7 @@ Shapes: B users, S support (padded), Q query events of all users together, F use
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,8 @@ class EpisodeRules:
     shots_max: int = 20
     query_after: int = 0  # the first n events of a user are neither query nor candidates
     event_dropout: float = 0.0  # share of support events left out
+    event_noise: float = 0.0  # share of support events whose item is a random one instead
+    n_items: int = 0  # N, which random items are drawn from
 
 
 def _no_items() -> Tensor:
@@ -107,8 +109,19 @@ def draw_episodes(
     seed: Sequence[int],
 ) -> Episodes:
     """Draw one episode for each of ``users``; ``seed`` is (seed, pass)."""
-    draws = [draw_one(histories, int(u), rules, np.random.default_rng([*seed, int(u)])) for u in users]
-    return collate(histories, draws, user_x[users], rules.order)
+    rngs = [np.random.default_rng([*seed, int(u)]) for u in users]
+    draws = [draw_one(histories, int(u), rules, rng) for u, rng in zip(users, rngs, strict=True)]
+    episodes = collate(histories, draws, user_x[users], rules.order)
+    return _mistaken(episodes, rules, rngs) if rules.event_noise else episodes
+
+
+def _mistaken(episodes: Episodes, rules: EpisodeRules, rngs: Sequence[np.random.Generator]) -> Episodes:
+    """Some support events with a random item of the catalogue, so that training knows noise."""
+    item_BS = episodes.support_item.numpy().copy()
+    for items_S, shots, rng in zip(item_BS, episodes.shots.tolist(), rngs, strict=True):
+        swap = np.flatnonzero(rng.random(shots) < rules.event_noise)
+        items_S[swap] = rng.integers(rules.n_items, size=len(swap))
+    return replace(episodes, support_item=torch.from_numpy(item_BS))
 
 
 def collate(

@@ -58,6 +58,8 @@ class Histories:
 
     def without(self, items: NDArray[np.bool_]) -> Histories:
         """All users' histories less their events with ``items``, by item row; some may be left empty."""
+        if not items.any():
+            return self
         kept = ~items[self.item_row]
         start = np.concatenate([[0], np.cumsum(kept)])[self.start]
         return Histories(start, self.item_row[kept], self.signal[kept], self.timestamp[kept])

@@ -81,11 +81,12 @@ class HeldOut:
     users: NDArray[np.int64]  # (B,) rows of the data set
     episodes: Mapping[int, Episodes]  # by shots
     outcomes: Outcomes
+    at_once: int = PART
 
-    def parts(self, size: int = PART) -> Iterator[HeldOut]:
-        """Runs of ``size`` users, in order: scores of (size, N) fit in memory where (B, N) may not."""
-        for first in range(0, len(self.users), size):
-            rows = range(first, min(first + size, len(self.users)))
+    def parts(self) -> Iterator[HeldOut]:
+        """Runs of ``at_once`` users, in order: their scores fit in memory where (B, N) may not."""
+        for first in range(0, len(self.users), self.at_once):
+            rows = range(first, min(first + self.at_once, len(self.users)))
             run = slice(rows.start, rows.stop)
             episodes = {k: take_episodes(e, run) for k, e in self.episodes.items()}
             yield HeldOut(self.users[run], episodes, self.outcomes.take(rows))

@@ -11,6 +11,7 @@ from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from engine.data.episodes import Episodes
 from engine.evaluation import metrics as m
@@ -41,7 +42,11 @@ def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -
 
 
 def _quality(model: MetaModel, view: View, episodes: Episodes, outcomes: Outcomes) -> m.PerUser:
-    scores = model.predict(view, episodes.to(view.phi_ND.device))
+    return judged(model, model.predict(view, episodes.to(view.phi_ND.device)), episodes, outcomes)
+
+
+def judged(model: MetaModel, scores: Tensor, episodes: Episodes, outcomes: Outcomes) -> m.PerUser:
+    """The measure of each user, (B,), by the scores of all items, (B, N)."""
     if not scores.isfinite().all():
         return np.full(len(episodes), -np.inf)
     predicted_BN = model.objective.prediction(scores).cpu().numpy()

@@ -18,6 +18,7 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.objectives import Click, Likelihood, Objective, Ranking, Rating
 from engine.learning.prior import UserPrior
+from engine.learning.robust import Credence, Tails
 
 ITEM_BUFFERS = ("spectral_ND", "base_N", "warm_N", "x_NF", "imputed_ND", "imputed_base_N")
 RIDGE_BUFFERS = ("weight_MC", "item_C", "log_popularity_C", "wanted_R")
@@ -27,7 +28,7 @@ RATING_BUFFERS = ("value_R", "centre", "spread")
 def inner_loop(config: InnerConfig, likelihood: Likelihood, dim: int, seed: int) -> ClosedForm | Descent:
     """How users adapt, as the options say."""
     if config.method == "closed_form":
-        return ClosedForm(likelihood, config.robust)
+        return ClosedForm(likelihood)
     return Descent(
         likelihood,
         dim,
@@ -39,6 +40,13 @@ def inner_loop(config: InnerConfig, likelihood: Likelihood, dim: int, seed: int)
         config.prior_pull,
         seed,
     )
+
+
+def doubt_of(config: Config, scale: float) -> Tails | Credence | None:
+    """How events that do not fit are weighed, as the options say; ``scale``: of scores."""
+    if not config.inner.robust:
+        return None
+    return Tails() if config.objective == "rating" else Credence(scale)
 
 
 def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
@@ -58,6 +66,7 @@ def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
         objective,
         1.0,
         _ridge(state),
+        doubt_of(config, 1.0),
     )
     model.load_state_dict({"items.known_N": items.known_N, **state})  # older artifacts do not tell it
     return model.eval()

@@ -8,20 +8,14 @@ Shapes: B users, S support (padded), N catalogue, D embedding, H hidden units.
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 
 from engine.learning.closed_form import posterior_dual, posterior_primal, spread
 from engine.learning.newton import Solve, posterior_newton
 from engine.learning.objectives import Likelihood
-from engine.learning.robust import outlier_weights
-
-DOF = 4.0
-"""Where the degrees of freedom of residuals start, if tails are learned."""
 
 
 class Support(NamedTuple):
@@ -66,23 +60,16 @@ class InnerLoop(Protocol):
 
 
 class ClosedForm(nn.Module):
-    """The exact posterior: one solve for a Gaussian likelihood, a few for a Bernoulli one.
+    """The exact posterior: one solve for a Gaussian likelihood, a few for a Bernoulli one."""
 
-    ``robust``: first weigh each event by how well the user's other events foresaw it, the tails of their
-    residuals being learned.
-    """
-
-    def __init__(self, likelihood: Likelihood, robust: bool = False) -> None:
+    def __init__(self, likelihood: Likelihood) -> None:
         super().__init__()
         self.likelihood = likelihood
-        self.log_dof = nn.Parameter(torch.tensor(math.log(DOF))) if robust else None
 
     def start(self, w0_BD: Tensor) -> Posterior:
         return Posterior(w0_BD)
 
     def forward(self, w0_BD: Tensor, support: Support, factor_DD: Tensor) -> Posterior:
-        if self.log_dof is not None:
-            support = _weighted(support, w0_BD, factor_DD, self.log_dof.exp())
         solve = _solver(w0_BD, support.phi_BSD, factor_DD)
         if self.likelihood == "gaussian":
             return Posterior(solve(support.target_BS, support.precision_BS))
@@ -91,13 +78,6 @@ class ClosedForm(nn.Module):
 
     def affinity(self, phi_ND: Tensor, posterior: Posterior, scale_D: Tensor) -> Tensor:
         return (posterior.w_BD * scale_D) @ phi_ND.T
-
-
-def _weighted(support: Support, w0_BD: Tensor, factor_DD: Tensor, dof: Tensor) -> Support:
-    phi_BSD, target_BS, precision_BS = support
-    spread_BSD = spread(phi_BSD, factor_DD)
-    weight_BS = outlier_weights(w0_BD, phi_BSD, spread_BSD, target_BS, precision_BS, dof)
-    return Support(phi_BSD, target_BS, precision_BS * weight_BS)
 
 
 def _solver(w0_BD: Tensor, phi_BSD: Tensor, factor_DD: Tensor) -> Solve:

@@ -7,6 +7,7 @@ Shapes: N catalogue, F item features, D embedding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,19 @@ class Items(NamedTuple):
     phi_ND: Tensor
     base_N: Tensor
     shown_N: Tensor  # bool: with all that is known of them, not by their features alone
+
+
+class ItemRows(NamedTuple):
+    """What is kept of items, each by itself: of the whole catalogue, or of those that a step needs."""
+
+    spectral_ND: Tensor
+    base_N: Tensor
+    warm_N: Tensor  # bool
+    imputed_ND: Tensor
+    imputed_base_N: Tensor
+    residual_ND: Tensor
+    base_residual_N: Tensor
+    times: Callable[[Tensor], Tensor]  # their features by a weight (F, C), giving (N, C)
 
 
 class Parts(NamedTuple):
@@ -114,14 +128,21 @@ class ItemRepresentation(nn.Module):
 
     def forward(self, hidden_N: Tensor | None = None, fold: int | None = None) -> Items:
         """The catalogue; while training with ``hidden`` items, for users of a ``fold``."""
-        spectral_ND, base_N, shown_N = self._counted(fold)
-        shown_N = shown_N if hidden_N is None else shown_N & ~hidden_N
+        spectral_ND, base_N, warm_N = self._counted(fold)
+        imputed, residuals = (self.imputed_ND, self.imputed_base_N), (self.residual_ND, self.base_residual_N)
+        return self.represent(
+            ItemRows(spectral_ND, base_N, warm_N, *imputed, *residuals, self.features), hidden_N
+        )
+
+    def represent(self, rows: ItemRows, hidden_N: Tensor | None = None) -> Items:
+        """Any items, as what is learned of all items makes of them."""
+        shown_N = rows.warm_N if hidden_N is None else rows.warm_N & ~hidden_N
         shown_N1 = shown_N.unsqueeze(-1)
-        start_ND = torch.where(shown_N1, spectral_ND, self.imputed_ND)
-        own_ND = torch.addcmul(shown_N1 * self.residual_ND, start_ND, self.gain())
-        cold_N = self.imputed_base_N + self.features(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
-        base_N = torch.where(shown_N, base_N + self.base_residual_N, cold_N)
-        return Items(own_ND + self.features(self.encoder_FD), base_N, shown_N)
+        start_ND = torch.where(shown_N1, rows.spectral_ND, rows.imputed_ND)
+        own_ND = torch.addcmul(shown_N1 * rows.residual_ND, start_ND, self.gain())
+        cold_N = rows.imputed_base_N + rows.times(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
+        base_N = torch.where(shown_N, rows.base_N + rows.base_residual_N, cold_N)
+        return Items(own_ND + rows.times(self.encoder_FD), base_N, shown_N)
 
     def gain(self) -> Tensor:
         """By how much each dimension of P0 is stretched, (D,)."""

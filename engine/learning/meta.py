@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,11 @@ from engine.learning.inner_loop import ClosedForm, Posterior, Support
 from engine.learning.items import ItemRepresentation, Items
 from engine.learning.objectives import Objective
 from engine.learning.prior import UserPrior
+from engine.learning.robust import Credence, Doubt, Tails, leave_each_out
+from engine.learning.small_catalogue import SmallCatalogue
+
+if TYPE_CHECKING:
+    from engine.learning.catalogue import Catalogue
 
 Rule = Literal["maml", "reptile"]
 
@@ -45,6 +50,7 @@ class View(NamedTuple):
     base_N: Tensor
     shown_N: Tensor  # bool: items that stand there as warm ones
     factor_DD: Tensor  # Cholesky factor of A0
+    small: SmallCatalogue | None = None  # where these are not all items
 
 
 class MetaModel(nn.Module):
@@ -65,6 +71,7 @@ class MetaModel(nn.Module):
         objective: Objective,
         scale: float,
         ridge: EpisodicRidge | None = None,
+        doubt: Tails | Credence | None = None,
     ) -> None:
         """
         Args:
@@ -72,47 +79,69 @@ class MetaModel(nn.Module):
             objective: what is learned.
             scale: where the scale of scores starts.
             ridge: what shifts the base measure; not of ratings.
+            doubt: weighs events by how they fit the user's others.
         """
         super().__init__()
         self.items, self.prior, self.evidence = items, prior, evidence
-        self.inner, self.objective, self.ridge = inner, objective, ridge
+        self.inner, self.objective, self.ridge, self.doubt = inner, objective, ridge, doubt
+        self.catalogue: Catalogue | None = None  # where the items' tables are spread over workers
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.log_scale_D = nn.Parameter(torch.zeros_like(prior.log_precision_D))
         self.log_base_weight_A = nn.Parameter(torch.zeros(N_GROUPS))
 
     def forward(
-        self, episodes: Episodes, fold: int | None, noise: Noise, rule: Rule, population_weight: float
+        self,
+        episodes: Episodes,
+        fold: int | None,
+        noise: Noise,
+        rule: Rule,
+        population_weight: float,
+        small: SmallCatalogue | None = None,
     ) -> Tensor:
         """What one step of the outer loop lowers, summed over the batch; all users are of one ``fold``.
+
+        Where the step sees a ``small`` catalogue, episodes and noise are in its terms.
 
         ``maml``: L(D_u, M_theta*) + alpha L(D, M_theta), over the query pairs. ``reptile``: how far the
         support took users from the prior.
         """
-        view = self.view(noise.hidden_N, fold)
+        view = self.view(noise.hidden_N, fold, small)
         w0_BD = self.prior.mean(episodes.user_x * noise.user_BF)
         posterior, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
         if rule == "reptile" and isinstance(self.inner, Descent):
             return self.inner.reptile_loss(w0_BD, posterior)
         shift_BN = self.shift(view, episodes, fold)
-        scores_BN = self._askable(self.score(view, noisy(posterior, noise), shots_B) + shift_BN)
-        loss = self.objective.loss(scores_BN, episodes)
+        loss = self._loss(view, self.score(view, noisy(posterior, noise), shots_B) + shift_BN, episodes)
         if population_weight:
             stranger = replace(episodes, present=torch.zeros_like(episodes.present))
             start = noisy(self.inner.start(w0_BD), noise)
             unadapted_BN = self.score(view, start, stranger.shots) + self.shift(view, stranger, fold)
-            unadapted_BN = self._askable(unadapted_BN)
-            loss = loss + population_weight * self.objective.loss(unadapted_BN, episodes)
+            loss = loss + population_weight * self._loss(view, unadapted_BN, episodes)
         return loss
 
-    def _askable(self, scores_BN: Tensor) -> Tensor:
+    def _loss(self, view: View, scores_BN: Tensor, episodes: Episodes) -> Tensor:
         """Items without events are no candidates: that nobody took them does not say that nobody would."""
-        return scores_BN if self.items.warm_N.all() else scores_BN.masked_fill(~self.items.warm_N, -1e9)
+        warm_N, weight_N = self.items.warm_N, None
+        if view.small is not None:
+            warm_N, weight_N = view.small.rows.warm_N, view.small.weight_M
+        askable_BN = scores_BN if warm_N.all() else scores_BN.masked_fill(~warm_N, -1e9)
+        return self.objective.loss(askable_BN, episodes, weight_N)
 
-    def view(self, hidden_N: Tensor | None = None, fold: int | None = None) -> View:
-        """What does not depend on the user; compute it once and serve many."""
-        items: Items = self.items(hidden_N, fold)
-        factor_DD = torch.linalg.cholesky(self.prior.precision(items.phi_ND))
-        return View(*items, factor_DD)
+    def view(
+        self, hidden_N: Tensor | None = None, fold: int | None = None, small: SmallCatalogue | None = None
+    ) -> View:
+        """What does not depend on the user; compute it once and serve many.
+
+        Of a ``small`` catalogue A0 is an estimate, its sum over the items being unbiased.
+        """
+        if small is None:
+            items: Items = self.items(hidden_N, fold)
+            phi_ND = items.phi_ND
+        else:
+            items = self.items.represent(small.rows, hidden_N)
+            phi_ND = items.phi_ND * small.shares().sqrt().unsqueeze(-1)
+        factor_DD = torch.linalg.cholesky(self.prior.precision(phi_ND))
+        return View(*items, factor_DD, small)
 
     def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Posterior:
         """The inner loop: where each user stands after the support."""
@@ -122,6 +151,9 @@ class MetaModel(nn.Module):
         item_BS = episodes.support_item
         target_BS = target_BS - self.objective.offset(view.base_N, item_BS)
         support = Support(view.phi_ND[item_BS], target_BS, precision_BS)
+        if self.doubt is not None:
+            popularity_BS = relative_popularity(view.base_N)[item_BS]
+            support = doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD)
         posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
         return posterior
 
@@ -136,13 +168,31 @@ class MetaModel(nn.Module):
         """What such beginnings say beyond the base measure, (B, N) or a single 0."""
         if self.ridge is None:
             return view.base_N.new_zeros(())
-        shift_BN: Tensor = self.ridge(self.items.spectral_ND, episodes, view.shown_N, fold)
+        if view.small is None:
+            spectral_ND, row_N = self.items.spectral_ND, None
+        else:
+            spectral_ND, row_N = view.small.rows.spectral_ND, view.small.row_M
+        shift_BN: Tensor = self.ridge(spectral_ND, episodes, view.shown_N, fold, row_N)
         return shift_BN
 
     def predict(self, view: View, episodes: Episodes) -> Tensor:
         """Adapt and score, without dropout, (B, N)."""
         posterior = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
         return self.score(view, posterior, episodes.shots) + self.shift(view, episodes)
+
+
+def relative_popularity(base_N: Tensor) -> Tensor:
+    """Log-popularity beside the mean item's, (N,)."""
+    return base_N - base_N.logsumexp(0) + math.log(len(base_N))
+
+
+def doubted(
+    doubt: Doubt, w0_BD: Tensor, support: Support, popularity_BS: Tensor, factor_DD: Tensor
+) -> Support:
+    """Events that do not fit the user's others are believed less."""
+    phi_BSD, target_BS, precision_BS = support
+    left_out = leave_each_out(w0_BD, phi_BSD, factor_DD, target_BS, precision_BS)
+    return Support(phi_BSD, target_BS, precision_BS * doubt(left_out, target_BS, popularity_BS))
 
 
 def noisy(posterior: Posterior, noise: Noise) -> Posterior:

@@ -40,6 +40,18 @@ def draw_noise(
     )
 
 
+def hidden_rows(row_M: Tensor, share: float, seed: Sequence[int]) -> Tensor:
+    """Which of these items show only their features, (M,) bool: of each a function of its row and the seed.
+
+    Source: the mixing function of SplitMix64 (Steele, Lea & Flood 2014).
+    """
+    start = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    mixed = start + row_M.numpy().astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return torch.from_numpy((mixed ^ (mixed >> np.uint64(31))) < np.uint64(share * 2**64))
+
+
 def rows_of(noise: Noise, rows: slice) -> Noise:
     """The same noise for some users of the step."""
     return Noise(noise.posterior_BD[rows], noise.user_BF[rows], noise.hidden_N)

@@ -28,8 +28,12 @@ class Objective(nn.Module):
     predicts: ClassVar[Meaning] = "order"
     """What :meth:`prediction` gives."""
 
-    def loss(self, scores_BN: Tensor, episodes: Episodes) -> Tensor:
-        """Summed over the users' queries; divide by the number of query pairs over all workers."""
+    def loss(self, scores_BN: Tensor, episodes: Episodes, weight_N: Tensor | None = None) -> Tensor:
+        """Summed over the users' queries; divide by the number of query pairs over all workers.
+
+        Args:
+            weight_N: for how many items each stands as a negative, where not all are there.
+        """
         raise NotImplementedError
 
     def offset(self, base_N: Tensor, item_BS: Tensor) -> Tensor:
@@ -44,13 +48,14 @@ class Objective(nn.Module):
 class Ranking(Objective):
     """What comes next, among all candidates."""
 
-    def loss(self, scores_BN: Tensor, episodes: Episodes) -> Tensor:
+    def loss(self, scores_BN: Tensor, episodes: Episodes, weight_N: Tensor | None = None) -> Tensor:
         return ranking_loss(
             scores_BN,
             episodes.query_user,
             episodes.query_item,
             episodes.barred_user,
             episodes.barred_item,
+            weight_N,
         )
 
 
@@ -60,13 +65,14 @@ class Click(Objective):
     likelihood = "bernoulli"
     predicts = "probability"
 
-    def loss(self, scores_BN: Tensor, episodes: Episodes) -> Tensor:
+    def loss(self, scores_BN: Tensor, episodes: Episodes, weight_N: Tensor | None = None) -> Tensor:
         return click_loss(
             scores_BN,
             episodes.query_user,
             episodes.query_item,
             episodes.barred_user,
             episodes.barred_item,
+            weight_N,
         )
 
     def prediction(self, scores: Tensor) -> Tensor:
@@ -95,7 +101,7 @@ class Rating(Objective):
         self.register_buffer("centre", centre)
         self.register_buffer("spread", spread)
 
-    def loss(self, scores_BN: Tensor, episodes: Episodes) -> Tensor:
+    def loss(self, scores_BN: Tensor, episodes: Episodes, weight_N: Tensor | None = None) -> Tensor:
         value_M = (self.value_R[episodes.met_signal] - self.centre) / self.spread
         return rating_loss(scores_BN, episodes.met_user, episodes.met_item, value_M)
 
@@ -108,22 +114,42 @@ class Rating(Objective):
 
 
 def ranking_loss(
-    scores_BN: Tensor, query_user: Tensor, query_item: Tensor, barred_user: Tensor, barred_item: Tensor
+    scores_BN: Tensor,
+    query_user: Tensor,
+    query_item: Tensor,
+    barred_user: Tensor,
+    barred_item: Tensor,
+    weight_N: Tensor | None = None,
 ) -> Tensor:
     """Softmax over the candidates, summed over all query pairs: ``-sum log p(item | user)``.
+
+    Where candidates are sampled, ``log weight`` is added to the scores of negatives (the logQ correction), so
+    that the sum in the softmax is unbiased; the loss and its gradient are so as the sample grows.
 
     Summed by events, not averaged by user: a user with a long query weighs more (the per-user mean
     costs a third of nDCG@10 on MovieLens-100k). Divide by the number of pairs over all workers.
 
     Source: multinomial likelihood of Liang et al. 2018 (Mult-VAE), eq. 2, over candidates only.
     """
+    if weight_N is not None:
+        scores_BN = scores_BN + _standing(weight_N, scores_BN, query_user, query_item).log().clamp(min=-1e9)
     candidates_BN = scores_BN.index_put((barred_user, barred_item), scores_BN.new_tensor(-1e9))
     log_p_BN = candidates_BN.log_softmax(dim=-1)
     return -log_p_BN[query_user, query_item].sum()
 
 
+def _standing(weight_N: Tensor, scores_BN: Tensor, query_user: Tensor, query_item: Tensor) -> Tensor:
+    """For how many candidates each item stands, (B, N): what a user wants for itself, being always there."""
+    return weight_N.expand_as(scores_BN).index_put((query_user, query_item), weight_N.new_ones(()))
+
+
 def click_loss(
-    scores_BN: Tensor, query_user: Tensor, query_item: Tensor, barred_user: Tensor, barred_item: Tensor
+    scores_BN: Tensor,
+    query_user: Tensor,
+    query_item: Tensor,
+    barred_user: Tensor,
+    barred_item: Tensor,
+    weight_N: Tensor | None = None,
 ) -> Tensor:
     """``-sum [y log sigma(s) + (1 - y) log(1 - sigma(s))]`` over all candidates of all users.
 
@@ -131,9 +157,13 @@ def click_loss(
     only estimates. Hence ``sigma(s)`` is the chance that a user will want the item later on, and over a
     catalogue these chances add up to the number of items a user will want.
 
+    Where candidates are sampled, each counts by its weight, and the loss is unbiased.
+
     Source: the loss of MeLU (Lee et al. 2019, section 3) and its successors, all negatives counted.
     """
     unwanted_BN = softplus(scores_BN)
+    if weight_N is not None:
+        unwanted_BN = unwanted_BN * _standing(weight_N, scores_BN, query_user, query_item)
     barred = unwanted_BN[barred_user, barred_item].sum()
     return unwanted_BN.sum() - barred - scores_BN[query_user, query_item].sum()
 

@@ -24,7 +24,7 @@ TABLES = (
     "log_scale_D",
 )
 """Parameters with an entry for each item, feature or dimension: slow, and decayed towards their start."""
-SCALARS = ("items.power", "prior.level", "prior.log_unseen", "log_scale")
+SCALARS = ("items.power", "prior.level", "prior.log_unseen", "log_scale", "doubt.numbers")
 """Single numbers that all of the model hangs on: fast, and not decayed."""
 
 
@@ -44,7 +44,11 @@ def optimiser_for(model: MetaModel, rates: Rates) -> torch.optim.AdamW:
     named = dict(model.named_parameters())
     rest = [p for name, p in named.items() if name not in (*TABLES, *SCALARS)]
     groups = [
-        {"params": [named[name] for name in SCALARS], "lr": rates.scalar, "weight_decay": 0.0},
+        {
+            "params": [named[name] for name in SCALARS if name in named],
+            "lr": rates.scalar,
+            "weight_decay": 0.0,
+        },
         {"params": rest, "lr": rates.outer, "weight_decay": rates.decay},
         {"params": [named[name] for name in TABLES], "lr": rates.table, "weight_decay": rates.table_decay},
     ]

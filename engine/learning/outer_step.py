@@ -7,14 +7,17 @@ Shapes: B users of this worker.
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine.data.episodes import Episodes
 from engine.learning.meta import MetaModel, Noise, Rule
+from engine.learning.optimiser import load_moments
 from engine.learning.workers import sum_over_workers, world
 
 
@@ -59,3 +62,24 @@ class OuterStep:
             (loss * (world() / max(pairs, 1.0))).backward()
             self.optimiser.step()
         return total, pairs
+
+    def settle(self) -> None:
+        """Before the model is looked at as a whole."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs."""
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        load_moments(self.optimiser, state["optimiser"])
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of what is learned."""
+        return copy.deepcopy(self.model.state_dict())
+
+    def model_of(self, weights: Mapping[str, Tensor]) -> MetaModel:
+        """A model with such weights."""
+        model = copy.deepcopy(self.model)
+        model.load_state_dict(weights)
+        return model

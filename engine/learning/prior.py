@@ -41,6 +41,11 @@ class UserPrior(nn.Module):
         unseen_DD = self.log_unseen.exp() / len(phi_ND) * gram(phi_ND)
         return torch.diag((self.log_precision_D + self.level).exp()) + unseen_DD
 
+    def precision_of(self, mean_gram_DD: Tensor) -> Tensor:
+        """A0 where ``phi^T phi / N`` is known, (D, D)."""
+        unseen_DD = self.log_unseen.exp() * mean_gram_DD
+        return torch.diag((self.log_precision_D + self.level).exp()) + unseen_DD
+
 
 def gram(phi_ND: Tensor) -> Tensor:
     """``phi^T phi``, (D, D), with half the work in its gradient, ``phi (slope + slope^T)``.

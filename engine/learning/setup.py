@@ -26,7 +26,9 @@ from engine.data.histories import Histories
 from engine.data.split_file import read_split
 from engine.errors import ConfigError, DataError
 from engine.evaluation.cold_items import draw_cold_items, hold_out_items
+from engine.evaluation.large_validation import spread_quality
 from engine.evaluation.protocol import (
+    PART,
     HeldOut,
     Split,
     hold_out,
@@ -35,18 +37,27 @@ from engine.evaluation.protocol import (
     split_users,
 )
 from engine.evaluation.validation import validation_quality
-from engine.learning.assemble import inner_loop
+from engine.learning.assemble import doubt_of, inner_loop
+from engine.learning.catalogue import Catalogue, without_rows
 from engine.learning.episodic_ridge import EpisodicRidge, fit_episodic_ridge
 from engine.learning.evidence import Evidence
 from engine.learning.items import ItemRepresentation
+from engine.learning.large import spread_catalogue
+from engine.learning.large_spectral import own_factors
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.objectives import Objective
 from engine.learning.optimiser import Rates, optimiser_for
 from engine.learning.outer_step import OuterStep
 from engine.learning.prior import UserPrior
-from engine.learning.start import STARTS, Known, known_shares
+from engine.learning.sampled_step import SampledStep
+from engine.learning.start import STARTS, Known, Start, known_shares
 from engine.learning.training import Schedule, Training
+
+MOST_SCORES, FEWEST = 5 * 10**8, 50
+"""Scores by which a model is judged where the catalogue is large, and users, whatever their number."""
+SCORES_AT_ONCE = 2**25
+"""Scores held together there, 128 MiB; or one user's, where these are more."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,11 @@ class Experiment:
         return int(np.where(self.relevant, counts, -1).argmax())
 
     @property
+    def large(self) -> bool:
+        """Are there too many items to see them all in every step?"""
+        return self.dataset.n_items > self.config.items.full_softmax_max
+
+    @property
     def order(self) -> Literal["time", "random"]:
         return self.config.episodes.order or ("time" if self.dataset.dated else "random")
 
@@ -85,12 +101,22 @@ class Experiment:
     def rules(self) -> EpisodeRules:
         episodes = self.config.episodes
         return EpisodeRules(
-            self.relevant, self.order, episodes.shots_max, episodes.query_after, episodes.event_dropout
+            self.relevant,
+            self.order,
+            episodes.shots_max,
+            episodes.query_after,
+            episodes.event_dropout,
+            episodes.event_noise,
+            len(self.item_x),
         )
 
     def held_out(self, users: NDArray[np.int64]) -> HeldOut:
-        """Cut the histories of held-out users by the evaluation protocol."""
-        return hold_out(
+        """Cut the histories of held-out users by the evaluation protocol; of many items, fewer users."""
+        n_items, at_once = self.dataset.n_items, PART
+        if self.large:
+            users = users[: max(FEWEST, MOST_SCORES // (n_items * len(self.shots)))]
+            at_once = max(1, SCORES_AT_ONCE // n_items)
+        held = hold_out(
             self.dataset.histories,
             users,
             self.user_x,
@@ -100,6 +126,7 @@ class Experiment:
             self.config.episodes.query_after,
             barred_N=self.cold_N,
         )
+        return replace(held, at_once=at_once)
 
     def held_out_items(self, users: NDArray[np.int64]) -> HeldOut:
         """Ask users for the items held out of training, after events with the others."""
@@ -172,6 +199,12 @@ def _check_objective(experiment: Experiment) -> None:
 
 def _check_rule(experiment: Experiment) -> None:
     config, n_features = experiment.config, experiment.user_x.shape[1]
+    if config.inner.robust and experiment.large:
+        raise ConfigError(
+            "events are doubted by what is known of all items at once, which a large catalogue does not keep",
+            where="inner.robust = true",
+            fix="Set it to false, or raise items.full_softmax_max.",
+        )
     if config.outer.rule == "reptile" and config.inner.scope == "head" and not n_features:
         raise ConfigError(
             "nothing to learn: Reptile moves where users start, and without features all start at 0",
@@ -221,6 +254,7 @@ class Counted:
     scale: float
     objective: Objective
     ridge: EpisodicRidge | None
+    catalogue: Catalogue | None  # a large one: this worker's rows of it
 
 
 def counted_by(config: Config) -> Config:
@@ -236,7 +270,7 @@ def counted_by(config: Config) -> Config:
 def count(experiment: Experiment) -> Counted:
     """Count over the training users."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
-    n_items = len(experiment.item_x)
+    n_items = experiment.dataset.n_items
     value = experiment.dataset.signals.value
     expected = partial(
         query_counts,
@@ -247,35 +281,35 @@ def count(experiment: Experiment) -> Counted:
         shots_max=max(experiment.shots),
     )
     known = Known(histories, n_items, experiment.relevant, value, expected)
+    if experiment.large:
+        known = replace(known, factors=own_factors, cross_fitted=False)
     start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
-    known_N = known_shares(histories, n_items)
-    items = ItemRepresentation.start(
-        torch.from_numpy(start.spectral_ND),
-        torch.from_numpy(start.base_N),
-        torch.from_numpy(known_N > 0),
-        torch.from_numpy(experiment.item_x),
-        config.items.likeness_dim,
-    )
-    items.known_N.copy_(torch.from_numpy(known_N))
-    if start.parts is not None:
-        items.cross_fit(start.parts)
+    catalogue: Catalogue | None = None
+    if experiment.large:
+        likeness_dim, draws = config.items.likeness_dim, config.items.negatives
+        catalogue = spread_catalogue(start, experiment.item_x, histories, likeness_dim, draws, config.seed)
+        items = without_rows(catalogue)
+    else:
+        items = _whole_items(experiment, start, histories)
     ridge, user_x = None, experiment.user_x[experiment.split.train]
     if config.objective != "rating":
         wanted, rules = experiment.relevant, experiment.rules
+        spectral = items.spectral_ND if catalogue is None else catalogue
         ridge = fit_episodic_ridge(
-            items.spectral_ND, wanted, histories, user_x, rules, expected(histories), config.seed
+            spectral, wanted, histories, user_x, rules, expected(histories), config.seed
         )
-    return Counted(items, torch.from_numpy(start.target_R), start.scale, start.objective, ridge)
+    return Counted(items, torch.from_numpy(start.target_R), start.scale, start.objective, ridge, catalogue)
 
 
 def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaModel:
     """The model as it starts.
 
     Args:
-        counted: what was counted before; its modules become the model's.
+        counted: what was counted before; its modules become the model's. Of a large catalogue each worker
+            counts its own rows all the same.
     """
     config, user_x = experiment.config, experiment.user_x[experiment.split.train]
-    counted = count(experiment) if counted is None else counted
+    counted = count(experiment) if counted is None or experiment.large else counted
     dim = counted.items.spectral_ND.shape[1]
     model = MetaModel(
         counted.items,
@@ -285,9 +319,27 @@ def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaM
         counted.objective,
         counted.scale,
         counted.ridge,
+        doubt_of(config, counted.scale),
     )
     model.prior.x_mean_F.copy_(torch.from_numpy(user_x.mean(axis=0)))
+    model.catalogue = counted.catalogue
     return model
+
+
+def _whole_items(experiment: Experiment, start: Start, histories: Histories) -> ItemRepresentation:
+    """Every item's rows, in one place."""
+    known_N = known_shares(histories, len(experiment.item_x))
+    items = ItemRepresentation.start(
+        torch.from_numpy(start.spectral_ND),
+        torch.from_numpy(start.base_N),
+        torch.from_numpy(known_N > 0),
+        torch.from_numpy(experiment.item_x),
+        experiment.config.items.likeness_dim,
+    )
+    items.known_N.copy_(torch.from_numpy(known_N))
+    if start.parts is not None:
+        items.cross_fit(start.parts)
+    return items
 
 
 def build_training(
@@ -302,8 +354,16 @@ def build_training(
     train = experiment.split.train
     table_decay = outer.table_decay / len(train)
     rates = Rates(outer.scalar_lr, outer.outer_lr, outer.weight_decay, outer.table_lr, table_decay)
+    held = experiment.held_out(experiment.split.validation)
+    parts = (model, optimiser_for(model, rates), outer.rule, outer.population_weight, wrap)
+    if model.catalogue is None:
+        step, quality = OuterStep(*parts), partial(validation_quality, held, rank, world)
+    else:
+        model.catalogue.learn_at(rates.table, rates.table_decay)
+        step = SampledStep(model.catalogue, experiment.config.items.dropout, *parts)
+        quality = partial(spread_quality, held, model.catalogue)
     return Training(
-        OuterStep(model, optimiser_for(model, rates), outer.rule, outer.population_weight, wrap),
+        step,
         experiment.dataset.histories.take(train),
         experiment.user_x[train],
         experiment.rules,
@@ -314,5 +374,5 @@ def build_training(
             outer.patience,
             Dropout(outer.posterior_dropout, outer.user_dropout, experiment.config.items.dropout),
         ),
-        partial(validation_quality, experiment.held_out(experiment.split.validation), rank, world),
+        quality,
     )

@@ -49,12 +49,7 @@ def item_factors(
     Source: shrunk item cosine as in Sarwar et al. 2001 and Bell & Koren 2007; its eigenvectors as
     embeddings are those of classical spectral (kernel PCA) methods.
     """
-    once_UN = sp.csr_matrix((np.ones(len(item_row), np.float32), (user_row, item_row)), shape=shape)
-    if value is None:
-        x_UN = once_UN.sign()  # repeated pairs were summed
-    else:
-        x_UN = sp.csr_matrix((value.astype(np.float32), (user_row, item_row)), shape=shape)
-        x_UN.data /= once_UN.data
+    x_UN = incidence(user_row, item_row, shape, value)
     cosine_NN = shrunk_cosine(x_UN, shrink)
     n = shape[1]
     wanted = min(dim, n - 1)
@@ -97,6 +92,21 @@ def factors_of(
         return np.asarray((shrunk_cosine(x_UN[kept_U], shrink * share) @ v_ND) * unit_D, np.float32)
 
     return of
+
+
+def incidence(
+    user_row: NDArray[np.int64],
+    item_row: NDArray[np.int64],
+    shape: tuple[int, int],
+    value: NDArray[np.float64] | None = None,
+) -> sp.csr_matrix:
+    """X of `item_factors`, (U, N)."""
+    once_UN = sp.csr_matrix((np.ones(len(item_row), np.float32), (user_row, item_row)), shape=shape)
+    if value is None:
+        return once_UN.sign()  # repeated pairs were summed
+    x_UN = sp.csr_matrix((value.astype(np.float32), (user_row, item_row)), shape=shape)
+    x_UN.data /= once_UN.data
+    return x_UN
 
 
 def shrunk_cosine(x_UN: sp.csr_matrix, shrink: float) -> sp.csr_matrix:

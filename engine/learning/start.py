@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -46,6 +47,20 @@ class Start:
     parts: Parts | None = None  # without each fold; None: training users see what all users say
 
 
+class Factors(Protocol):
+    """How embeddings are found; they may be those of some items alone."""
+
+    def __call__(
+        self,
+        user_row: NDArray[np.int64],
+        item_row: NDArray[np.int64],
+        shape: tuple[int, int],
+        dim: int,
+        shrink: float,
+        value: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float32]: ...
+
+
 @dataclass(frozen=True)
 class Known:
     """What is counted."""
@@ -57,6 +72,8 @@ class Known:
     count: Callable[
         [Histories], NDArray[np.float64]
     ]  # (N,) expected number of wanted events after the support
+    factors: Factors = item_factors
+    cross_fitted: bool = True
 
 
 def ranking_start(known: Known, dim: int, shrink: float) -> Start:
@@ -97,9 +114,9 @@ def rating_start(known: Known, dim: int, shrink: float) -> Start:
     rest = rest - _shrunk_mean(rest, user, known.histories.n_users, USER_SHRINK)[user]
     shape = (known.histories.n_users, known.n_items)
     met = int(MET_SHARE * (dim - 1))
-    rated_ND = item_factors(user, item, shape, dim - 1 - met, shrink, rest)
-    met_ND = MET_LENGTH * item_factors(user, item, shape, met, shrink)
-    factors = np.hstack([rated_ND, met_ND, np.ones((known.n_items, 1))])
+    rated_ND = known.factors(user, item, shape, dim - 1 - met, shrink, rest)
+    met_ND = MET_LENGTH * known.factors(user, item, shape, met, shrink)
+    factors = np.hstack([rated_ND, met_ND, np.ones((len(rated_ND), 1))])
     target = np.nan_to_num((known.value - centre) / spread, nan=0.0)
     numbers = (torch.tensor(v, dtype=torch.float32) for v in (known.value, centre, spread))
     return Start(_f32(factors), _f32(base), _f32(target), 1.0, Rating(*numbers))
@@ -123,9 +140,9 @@ def _of_events(
     """
     histories, shape = known.histories, (known.histories.n_users, known.n_items)
     pairs = (histories.user_row, histories.item_row, shape)
-    factors = item_factors(*pairs, dim, shrink)
+    factors = known.factors(*pairs, dim, shrink)
     parts = None
-    if known.n_items <= CROSS_FITTED:
+    if known.cross_fitted and known.n_items <= CROSS_FITTED:
         of = factors_of(*pairs, factors, shrink)
         rest = [without(fold, histories.n_users) for fold in range(FOLDS)]
         others = [histories.take(users) for users in rest]

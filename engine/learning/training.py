@@ -8,7 +8,6 @@ Shapes: B users, N catalogue.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,6 @@ from engine.learning.descent import Descent
 from engine.learning.folds import FOLDS, steps_of
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout, draw_noise, rows_of
-from engine.learning.optimiser import load_moments
 from engine.learning.outer_step import OuterStep
 from engine.learning.workers import rank, sum_over_workers, world
 
@@ -83,7 +81,7 @@ class Training:
         self.histories, self.user_x, self.rules = histories, user_x, rules
         self.schedule, self.quality = schedule, quality
         self.passes_done, self.best_quality, self.passes_since_best = 0, -math.inf, 0
-        self.best: dict[str, Tensor] = copy.deepcopy(self.model.state_dict())
+        self.best: dict[str, Tensor] = outer_step.weights()
         self.history: list[PassReport] = []
 
     @property
@@ -110,8 +108,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs to end as an undisturbed one."""
         return {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            **self.outer_step.state_dict(),
             "best": self.best,
             "passes_done": self.passes_done,
             "best_quality": self.best_quality,
@@ -120,8 +117,7 @@ class Training:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        load_moments(self.optimiser, state["optimiser"])
+        self.outer_step.load_state_dict(state)
         self.best = state["best"]
         self.passes_done = state["passes_done"]
         self.best_quality = state["best_quality"]
@@ -130,9 +126,7 @@ class Training:
 
     def best_model(self) -> MetaModel:
         """The model as it was after its best pass."""
-        best = copy.deepcopy(self.model)
-        best.load_state_dict(self.best)
-        return best
+        return self.outer_step.model_of(self.best)
 
     def _one_pass(self) -> float:
         seed, size = self.schedule.seed, self.schedule.users_per_step
@@ -162,6 +156,7 @@ class Training:
         return loss, pairs
 
     def _validate(self) -> float:
+        self.outer_step.settle()
         total, users = sum_over_workers(self.outer_step.device, *self.quality(self.model))
         if not math.isfinite(total):
             raise self._diverged("scores of validation users are not finite")
@@ -169,7 +164,7 @@ class Training:
         self.passes_since_best += 1
         if quality > self.best_quality:
             self.best_quality, self.passes_since_best = quality, 0
-            self.best = copy.deepcopy(self.model.state_dict())
+            self.best = self.outer_step.weights()
         return quality
 
     def _diverged(self, what: str, where: str = "") -> TrainingError:

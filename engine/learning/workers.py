@@ -5,12 +5,16 @@ Knows nothing of Ray: who starts the workers joins them by ``torch.distributed``
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from engine.learning.descent import Descent
-from engine.learning.meta import MetaModel
+
+if TYPE_CHECKING:
+    from engine.learning.meta import MetaModel
 
 
 def averaged(model: MetaModel) -> DistributedDataParallel:

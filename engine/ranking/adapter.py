@@ -10,17 +10,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from engine.data.episodes import Episodes, support_only
 from engine.data.events import Support
+from engine.learning import inner_loop as loop
 from engine.learning.evidence import N_GROUPS, N_HOUR_GROUPS
-from engine.learning.inner_loop import ClosedForm
-from engine.learning.meta import MetaModel, View
+from engine.learning.meta import MetaModel, View, doubted, relative_popularity
 from engine.learning.objectives import Rating
-from engine.learning.robust import outlier_weights
 from engine.ranking.arrays import array, group
-from engine.ranking.posterior import Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
+from engine.ranking.posterior import Array, Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
 
 AGES = 2**N_GROUPS
 
@@ -32,6 +30,7 @@ class Adapter:
         self._model, self._view = model, view
         self._phi_ND = array(view.phi_ND)
         self._base_N = array(view.base_N)
+        self._popularity_N = relative_popularity(view.base_N)
         self.prior = Gaussian.of(array(view.factor_DD))
         self._from_features_FD = array(model.prior.from_features_FD).astype(np.float64)
         evidence = model.evidence
@@ -43,7 +42,7 @@ class Adapter:
     @property
     def is_exact(self) -> bool:
         """Whether users have a posterior distribution; descent gives its centre alone."""
-        return isinstance(self._model.inner, ClosedForm)
+        return isinstance(self._model.inner, loop.ClosedForm)
 
     def answer_precision(
         self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
@@ -60,43 +59,42 @@ class Adapter:
         w0_D = user_x @ self._from_features_FD
         phi_SD = self._phi_ND[support.item_row].astype(np.float64)
         inner = self._model.inner
-        if not isinstance(inner, ClosedForm):
+        if not isinstance(inner, loop.ClosedForm):
             return UserPosterior(self._descended(support, user_x), phi_SD[:0], np.empty(0), self.prior)
         target_S, precision_S = self._evidence(support)
-        if inner.log_dof is not None and len(target_S):
-            precision_S = precision_S * self._weights(w0_D, phi_SD, target_S, precision_S, inner.log_dof)
+        precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
         if inner.likelihood == "gaussian":
             return gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
         return bernoulli_posterior(w0_D, phi_SD, target_S.clip(0.0, 1.0), precision_S, self.prior)
 
     def _evidence(self, support: Support) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What `Evidence` says of one user's events: target and precision, (S,)."""
-        ages_S = np.minimum(np.arange(len(support.signal))[::-1], AGES - 1)
-        told_S = self._precision_R[support.signal] + self._recency_by_age[ages_S]
-        known_S = ~np.isnan(support.timestamp)
-        if known_S.any():
-            hours_S = (np.nanmax(support.timestamp) - support.timestamp[known_S]) / 3600.0
-            _, exponent_S = np.frexp(hours_S.astype(np.float32) + np.float32(1.0))
-            told_S[known_S] += self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
+        n_events = len(support.signal)
+        told_S = self._precision_R[support.signal]
+        told_S[-AGES:] += self._recency_by_age[:n_events][::-1]
+        told_S[:-AGES] += self._recency_by_age[-1]
+        newest = np.fmax.reduce(support.timestamp, initial=np.nan)
+        if newest == newest:
+            hours_S = np.nan_to_num((newest - support.timestamp) / 3600.0).astype(np.float32)
+            _, exponent_S = np.frexp(hours_S + np.float32(1.0))
+            told_S += self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
         target_S = self._target_R[support.signal]
         if isinstance(self._model.objective, Rating):
             target_S = target_S - self._base_N[support.item_row]
         return target_S, np.logaddexp(0.0, told_S)
 
-    def _weights(
-        self,
-        w0_D: NDArray[np.float64],
-        phi_SD: NDArray[np.float64],
-        target_S: NDArray[np.float64],
-        precision_S: NDArray[np.float64],
-        log_dof: Tensor,
+    @torch.inference_mode()
+    def _doubted(
+        self, support: Support, w0_D: Array, phi_SD: Array, target_S: Array, precision_S: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        spread_SD = phi_SD @ self.prior.covariance_DD
-        w0, phi, spread, target, precision = (
-            torch.from_numpy(part)[None] for part in (w0_D, phi_SD, spread_SD, target_S, precision_S)
-        )
-        weight_BS = outlier_weights(w0, phi, spread, target, precision, log_dof.exp())
-        return np.asarray(weight_BS[0].detach().numpy(), np.float64)
+        """What is left of the precisions where the model doubts events, (S,)."""
+        if self._model.doubt is None or not len(target_S):
+            return precision_S
+        w0_BD, *events = (torch.from_numpy(part)[None] for part in (w0_D, phi_SD, target_S, precision_S))
+        popularity_BS = self._popularity_N[torch.from_numpy(support.item_row)][None]
+        doubt, factor_DD = self._model.doubt, self._view.factor_DD.double()
+        left = doubted(doubt, w0_BD, loop.Support(*events), popularity_BS, factor_DD)
+        return np.asarray(left.precision_BS[0].numpy())
 
     @torch.inference_mode()
     def _descended(self, support: Support, user_x: NDArray[np.float32]) -> NDArray[np.float64]:

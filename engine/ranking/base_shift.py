@@ -41,6 +41,7 @@ class BaseShift:
         self._wanted_R = array(ridge.wanted_R)
         self._gain_A = array(ridge.gain_logit_A.sigmoid())
         self._bound_6C = self._summary(spectral_ND.shape[1], x_mean_F)
+        self._most_6 = self._bound_6C.max(axis=1, initial=0.0)
 
     def _summary(self, dim: int, x_mean_F: NDArray[np.float32]) -> NDArray[np.float32]:
         """What `bound` needs of each item: three lengths, two weights, an average user's rest, (6, C)."""
@@ -57,15 +58,19 @@ class BaseShift:
 
     def inputs(self, support: Support, user_x: NDArray[np.float32]) -> NDArray[np.float32]:
         """z, (M,): `episodic_ridge.inputs` of one user."""
-        place_SD = self._spectral_ND[support.item_row]
-        both_2S = np.stack([np.ones(len(support.signal), np.float32), self._wanted_R[support.signal]])
-        sums_2D = both_2S @ place_SD
-        return np.concatenate([sums_2D.ravel(), both_2S.sum(axis=1), user_x, [1.0]], dtype=np.float32)
+        place_SD, dim = self._spectral_ND[support.item_row], self._spectral_ND.shape[1]
+        both_2S = np.ones((2, len(support.signal)), np.float32)
+        both_2S[1] = self._wanted_R[support.signal]
+        z_M = np.ones(2 * dim + 3 + len(user_x), np.float32)
+        np.dot(both_2S, place_SD, out=z_M[: 2 * dim].reshape(2, dim))
+        z_M[2 * dim], z_M[2 * dim + 1] = len(support.signal), both_2S[1].sum()
+        z_M[2 * dim + 2 : -1] = user_x
+        return z_M
 
-    def most(self, z_M: NDArray[np.float32], shots: int) -> np.float32:
+    def most(self, z_M: NDArray[np.float32], shots: int) -> float:
         """At least the shift of any item."""
-        ratio = (self._lengths(z_M) @ self._bound_6C).max(initial=1.0)  # 1 is no shift
-        return np.float32(self._gain_A[group(shots)] * np.log(ratio))
+        ratio = max(float(self._lengths(z_M) @ self._most_6), 1.0)  # 1 is no shift
+        return float(self._gain_A[group(shots)]) * math.log(ratio)
 
     def bound(self, z_M: NDArray[np.float32], shots: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """At least the shift of some items, by Cauchy and Schwarz, block by block, (len(rows),)."""

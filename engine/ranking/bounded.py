@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 
 SAMPLE = 4096
 """Entries that the first threshold is taken from."""
-ROUNDING = 1e-5
+FEW = 200
+"""Rows that are scored at once rather than bounded again."""
+ROUNDING = 3e-5
 """By how much, of its size, a bound may fall below its score."""
 
 OfRows = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 def best_by_bound(
-    upper_N: NDArray[np.float32], k: int, exact: OfRows | None = None, tighter: OfRows | None = None
+    upper_N: NDArray[np.float32],
+    k: int,
+    exact: OfRows | None = None,
+    tighter: OfRows | None = None,
+    slack: float = 0.0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rows and scores of the K best, best first, both (K,); fewer where fewer have a bound above -infinity.
 
@@ -29,7 +35,7 @@ def best_by_bound(
     bound matters, and those between the two are computed as well. Ties go to the lower row.
 
     Args:
-        upper_N: at least each row's score; -infinity or NaN: not to be chosen.
+        upper_N: with ``slack`` added, at least each row's score; -infinity or NaN: not to be chosen.
         exact: scores of some rows; None where the bounds are the scores.
         tighter: a closer bound of some rows, worth a look before ``exact``.
     """
@@ -38,10 +44,10 @@ def best_by_bound(
     if exact is not None and len(rows_M) >= k:
         kth = float(np.partition(score_M, -k)[-k])
         reach = kth - ROUNDING * (1 + abs(kth))
-        if reach < threshold:
-            rest = np.flatnonzero(upper_N >= reach)
+        if reach - slack < threshold:
+            rest = np.flatnonzero(upper_N >= reach - slack)
             rest = rest[upper_N[rest] < threshold]
-            if tighter is not None:
+            if tighter is not None and len(rest) > FEW:
                 rest = rest[tighter(rest) >= reach]
             rows_M, score_M = np.append(rows_M, rest), np.append(score_M, exact(rest))
     return best_of(rows_M, score_M, k)

@@ -125,8 +125,7 @@ def _mean(
         weighted_SD = precision_S[:, None] * support_SD
         right_D = prior.precision_DD @ w0_D + weighted_SD.T @ target_S
         return np.asarray(np.linalg.solve(prior.precision_DD + weighted_SD.T @ support_SD, right_D))
-    root_S = np.sqrt(precision_S)
-    gram_SS = (root_S[:, None] * support_SD) @ (root_S[:, None] * spread_SD).T
-    gram_SS.ravel()[:: n_events + 1] += 1.0
-    _, dual_S, _ = dposv(gram_SS, root_S * (target_S - support_SD @ w0_D))
-    return np.asarray(w0_D + (root_S * dual_S) @ spread_SD)
+    gram_SS = spread_SD @ support_SD.T
+    gram_SS.ravel()[:: n_events + 1] += 1 / precision_S
+    _, dual_S, _ = dposv(gram_SS, target_S - support_SD @ w0_D)
+    return np.asarray(w0_D + dual_S @ spread_SD)

@@ -1,9 +1,9 @@
-"""Scores one user's catalogue at about the cost of reading it once.
+"""Scores one user's catalogue; finds the best of it at less than the cost of reading it once.
 
 Equal to `MetaModel.predict` within rounding; what does not depend on the user is computed before. Knows
 nothing of item ids, items' features or requests.
 
-Shapes: N catalogue, D embedding, E = D + 1, B users, F user features, K slate.
+Shapes: N catalogue, D embedding, M inputs of the episodic ridge, B users, F user features, K slate.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from engine.ranking.base_shift import BaseShift
 from engine.ranking.bounded import OfRows, best_by_bound, best_of
 from engine.ranking.explore import Explore
 from engine.ranking.posterior import UserPosterior, quadratic
+from engine.ranking.sketch import Sketch
 from engine.stopwatch import lap
 
 FEW = 8
@@ -46,7 +47,7 @@ class Adapted:
 
 
 class Scorer:
-    """The model laid out for serving: dimensions in rows, the base measure as the last of them."""
+    """The model laid out for serving."""
 
     def __init__(self, model: MetaModel) -> None:
         with torch.inference_mode():
@@ -62,11 +63,9 @@ class Scorer:
             warm_N, x_mean_F = items.warm_N.numpy(), array(model.prior.x_mean_F)
             self._shift = BaseShift(model.ridge, array(items.spectral_ND), warm_N, x_mean_F)
         self._is_linear = not (isinstance(model.inner, Descent) and model.inner.hidden)
-
-    @cached_property
-    def _table(self) -> NDArray[np.float32]:
-        """(E, N)"""
-        return np.ascontiguousarray(np.vstack([self.phi_ND.T, self._base_N]))
+        scale_DD = np.outer(self.scale_D, self.scale_D)
+        self._metric_DD = self.adapter.prior.covariance_DD * scale_DD  # covariance of u under the prior
+        self._sketch = Sketch(self.phi_ND, self._base_N, self._metric_DD)
 
     @property
     def n_items(self) -> int:
@@ -84,8 +83,8 @@ class Scorer:
     def scores(self, user: Adapted) -> NDArray[np.float32]:
         """Of every item, (N,)."""
         if not self._is_linear:
-            return np.asarray(self.predict([user.support], user.user_x[None])[0])
-        scores_N = self._linear(user, user.posterior.mean_D)
+            return np.array(self.predict([user.support], user.user_x[None])[0])
+        scores_N = self._unshifted(user, self._scaled(user.posterior.mean_D), 0.0, slice(None))
         if self._shift is not None and user.z_M is not None:
             scores_N[self._shift.item_C] += self._shift.all(user.z_M, user.shots)
         return scores_N
@@ -105,61 +104,75 @@ class Scorer:
             barred: rows that are left out besides.
         """
         w_D, bonus = _explored(user.posterior, how)
-        exact = partial(self._exact, user, w_D, bonus)
+        u_D = self._scaled(w_D)
         rows = _few(allowed_N, barred)
         if rows is not None and self._is_linear:
             with lap("score"):
-                scores = exact(rows)
+                scores = self._exact(user, u_D, bonus, rows)
             with lap("top_k"):
                 rows_K, scores_K = best_of(rows, scores, k)
         else:
             with lap("score"):
-                upper_N, tighter = self._bounds(user, w_D, bonus)
+                upper_N = self._bounds(user, u_D, bonus)
             if allowed_N is not None:
                 upper_N[~allowed_N] = -np.inf
             if barred is not None:
                 upper_N[barred] = -np.inf
             with lap("top_k"):
-                rows_K, scores_K = best_by_bound(upper_N, k, exact if tighter else None, tighter)
-        return rows_K, scores_K if how is None else self._exact(user, user.posterior.mean_D, 0.0, rows_K)
+                rows_K, scores_K = best_by_bound(upper_N, k, *self._refinements(user, u_D, bonus))
+        if how is not None:
+            scores_K = self._exact(user, self._scaled(user.posterior.mean_D), 0.0, rows_K)
+        return rows_K, scores_K
 
-    def _bounds(
-        self, user: Adapted, w_D: NDArray[np.float64], bonus: float
-    ) -> tuple[NDArray[np.float32], OfRows | None]:
-        """At least what each item is ordered by, (N,), and a closer bound; None where it is just that."""
+    def _bounds(self, user: Adapted, u_D: NDArray[np.float32], bonus: float) -> NDArray[np.float32]:
+        """At least what each item is ordered by, but for the shift of the base measure, (N,)."""
         if not self._is_linear:
-            return self.scores(user).copy(), None
-        upper_N = self._linear(user, w_D)
+            return self.scores(user)
+        upper_N = self._sketch.bounds(u_D, self._base_weight(user))
         if bonus:
             upper_N += np.float32(bonus) * self.prior_deviation  # events only lower it
+        return upper_N
+
+    def _refinements(
+        self, user: Adapted, u_D: NDArray[np.float32], bonus: float
+    ) -> tuple[OfRows | None, OfRows | None, float]:
+        """How `best_by_bound` gets from these bounds to scores: exactly, more closely, and at least."""
+        if not self._is_linear:
+            return None, None, 0.0
+        exact = partial(self._exact, user, u_D, bonus)
         shift, z_M = self._shift, user.z_M
         if shift is None or z_M is None:
-            return upper_N, upper_N.__getitem__ if bonus else None
-        most = shift.most(z_M, user.shots)
-        upper_N += most
-        return upper_N, lambda rows: upper_N[rows] - most + shift.bound(z_M, user.shots, rows)
+            return exact, None, 0.0
+
+        def closer(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+            return self._unshifted(user, u_D, bonus, rows) + shift.bound(z_M, user.shots, rows)
+
+        return exact, closer, shift.most(z_M, user.shots)
 
     def _exact(
-        self, user: Adapted, w_D: NDArray[np.float64], bonus: float, rows: NDArray[np.int64]
+        self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """What some items are ordered by, (len(rows),)."""
-        coefficients_E = self._coefficients(user, w_D)
-        scores = self.phi_ND[rows] @ coefficients_E[:-1] + coefficients_E[-1] * self._base_N[rows]
+        scores = self._unshifted(user, u_D, bonus, rows)
         if self._shift is not None and user.z_M is not None:
             scores += self._shift.exact(user.z_M, user.shots, rows)
+        return scores
+
+    def _unshifted(
+        self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64] | slice
+    ) -> NDArray[np.float32]:
+        scores = self.phi_ND[rows] @ u_D
+        scores += self._base_weight(user) * self._base_N[rows]
         if bonus:
             scores += np.float32(bonus) * self.deviations(user, rows)
         return np.asarray(scores)
 
-    def _linear(self, user: Adapted, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Scores but for the shift of the base measure, (N,)."""
-        return np.asarray(self._coefficients(user, w_D) @ self._table)
+    def _scaled(self, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
+        """u: the vector whose product with phi is a part of the score, (D,)."""
+        return np.asarray(w_D * self.scale_D, np.float32)
 
-    def _coefficients(self, user: Adapted, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
-        coefficients_E = np.empty(len(w_D) + 1, np.float32)
-        np.multiply(w_D, self.scale_D, out=coefficients_E[:-1], casting="same_kind")
-        coefficients_E[-1] = self._base_weight_A[group(user.shots)]
-        return coefficients_E
+    def _base_weight(self, user: Adapted) -> np.float32:
+        return np.float32(self._base_weight_A[group(user.shots)])
 
     def deviations(self, user: Adapted, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Standard deviation of the scores of some items under the posterior.
@@ -180,7 +193,7 @@ class Scorer:
     @cached_property
     def prior_deviation(self) -> NDArray[np.float32]:
         """Standard deviation of every item's score before any event, (N,)."""
-        return np.sqrt(quadratic(self.phi_ND, self._metric)).astype(np.float32)
+        return np.sqrt(quadratic(self.phi_ND, self._metric_DD.astype(np.float32))).astype(np.float32)
 
     def likeness(self, row: int) -> NDArray[np.float32]:
         """How the scores of every item go with those of one, over all users before any event, (N,), -1..1.
@@ -188,14 +201,8 @@ class Scorer:
         The correlation under the prior, ``phi_i A0^-1 phi_j`` over both deviations: the cosine in the prior's
         metric, so that dimensions in which people hardly differ hardly count.
         """
-        with_N = self.phi_ND @ (self._metric @ self.phi_ND[row])
+        with_N = self.phi_ND @ (self._metric_DD @ self.phi_ND[row]).astype(np.float32)
         return np.asarray(with_N / np.maximum(self.prior_deviation * self.prior_deviation[row], 1e-12))
-
-    @cached_property
-    def _metric(self) -> NDArray[np.float32]:
-        """Covariance under the prior of scores per unit of embedding."""
-        spread_DD = self.adapter.prior.covariance_DD * np.outer(self.scale_D, self.scale_D)
-        return spread_DD.astype(np.float32)
 
 
 def _explored(posterior: UserPosterior, how: Explore | None) -> tuple[NDArray[np.float64], float]:

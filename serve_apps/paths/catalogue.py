@@ -25,8 +25,8 @@ def catalogue(service: Service) -> APIRouter:
 
     @router.get("/v1/items", response_model_exclude_none=True)
     def items(search: Annotated[ItemsQuery, Query()]) -> ItemsAnswer:
-        """Find items by id or title."""
-        return service.stage.answering(None).find_items(search.query, search.limit)
+        """Find items by id or title, or list the most popular."""
+        return service.stage.answering(None).find_items(search)
 
     @router.get(
         "/v1/items/{item_id:path}/similar", response_model_exclude_none=True, responses=problems(ABSENT)

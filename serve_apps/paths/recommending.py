@@ -6,15 +6,15 @@ each event, runs in a thread.
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from engine.stopwatch import lap, timed
-from serve_apps.answers import ElicitAnswer, RecommendAnswer
+from serve_apps.answers import CompareAnswer, ElicitAnswer, RecommendAnswer
 from serve_apps.bodies import StrictJsonRoute
 from serve_apps.paths.documented import BODY, INVALID, UNAVAILABLE, problems
 from serve_apps.people import history_of
-from serve_apps.requests import ElicitRequest, RecommendRequest
+from serve_apps.requests import CompareRequest, ElicitRequest, RecommendRequest
 from serve_apps.service import Service
 from serve_apps.trace import age_s
 
@@ -24,7 +24,7 @@ def recommending(service: Service) -> APIRouter:
     responses = problems(BODY, INVALID, UNAVAILABLE)
 
     @router.post("/v1/recommend", response_model_exclude_none=True, responses=responses)
-    async def recommend(request: RecommendRequest, http: Request) -> RecommendAnswer:
+    async def recommend(request: RecommendRequest, http: Request, response: Response) -> RecommendAnswer:
         """The slate for a person: from the events of the request, from those stored under `user_id`, or both.
 
         Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).
@@ -39,8 +39,11 @@ def recommending(service: Service) -> APIRouter:
             else:
                 answer = model.recommend(request, history)
         stage.look_on(request, history, answer)
+        laps = {"parse": parse_s, **laps}
+        response.headers["Server-Timing"] = ", ".join(
+            f"{name};dur={seconds * 1000:.3f}" for name, seconds in laps.items()
+        )
         if service.telemetry is not None:
-            laps["parse"] = parse_s
             service.telemetry.recommended(model.version, answer.shots, len(answer.ignored_events), laps)
         return answer
 
@@ -52,5 +55,14 @@ def recommending(service: Service) -> APIRouter:
         """
         model = service.stage.answering(request.user_id)
         return await run_in_threadpool(model.elicit, request, await history_of(service.events, request))
+
+    @router.post("/v1/compare", response_model_exclude_none=True, responses=responses)
+    async def compare(request: CompareRequest) -> CompareAnswer:
+        """What popularity and item-kNN, both as one would first build them, would show to the same person.
+
+        Item-kNN is there where the artifact holds neighbours.
+        """
+        model = service.stage.answering(request.user_id)
+        return await run_in_threadpool(model.compare, request, await history_of(service.events, request))
 
     return router

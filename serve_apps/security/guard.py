@@ -18,7 +18,7 @@ from serve_apps.security.api_keys import Scope as KeyScope
 from serve_apps.security.rate_limit import RateLimit
 from serve_apps.trace import route_path, set_caller
 
-OPEN = re.compile(r"/(healthz|readyz|docs(/oauth2-redirect)?|openapi\.json)")
+OPEN = re.compile(r"/(|healthz|readyz|docs(/oauth2-redirect)?|openapi\.json|playground/[\w.-]+)", re.ASCII)
 ADMIN = re.compile(r"/v1/(users|deletions|models)(/.*)?", re.DOTALL)
 
 

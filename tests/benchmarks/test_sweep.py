@@ -50,11 +50,12 @@ def test_twenty_trials_survive_their_driver_and_beat_the_default(movielens: Path
     driver = start(arguments)
     assert ended(driver, 10) == 10
     driver.send_signal(signal.SIGKILL)
-    driver.wait()
+    driver.communicate()
     print(f"killed after {time.monotonic() - began:.0f} s")
     driver = start([*arguments, "--resume"])
     left = ended(driver, 20)
-    assert driver.wait() == 0
+    driver.communicate()
+    assert driver.returncode == 0
     minutes = (time.monotonic() - began) / 60
     assert left <= 10, "what was finished is not done again"
     print(f"{minutes:.1f} minutes; load of the machine before {load:.1f}, after {os.getloadavg()[0]:.1f}")

@@ -18,6 +18,7 @@ from engine.artifact import (
     FEATURES,
     HISTORY,
     MANIFEST,
+    NEIGHBOURS,
     WEIGHTS,
     load_artifact,
     save_artifact,
@@ -37,7 +38,7 @@ def copy(checkerboard_artifact: Path, tmp_path: Path) -> Path:
 
 def test_holds_the_files_it_promises(checkerboard_artifact: Path) -> None:
     names = {path.name for path in checkerboard_artifact.iterdir()}
-    assert names == {MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD, HISTORY}
+    assert names == {MANIFEST, WEIGHTS, CATALOGUE, FEATURES, NEIGHBOURS, CARD, HISTORY}
 
 
 def test_manifest_says_what_it_is(checkerboard_artifact: Path, checkerboard_data: Path) -> None:
@@ -45,7 +46,7 @@ def test_manifest_says_what_it_is(checkerboard_artifact: Path, checkerboard_data
     assert manifest["format_version"] == 1
     assert manifest["dataset"]["fingerprint"] == Dataset.load(checkerboard_data).manifest["fingerprint"]
     assert manifest["config"]["items"]["dim"] == 8
-    assert set(manifest["files"]) == {WEIGHTS, CATALOGUE, FEATURES, CARD, HISTORY}
+    assert set(manifest["files"]) == {WEIGHTS, CATALOGUE, FEATURES, NEIGHBOURS, CARD, HISTORY}
     assert manifest["quality"]["test"]["firstclick"]["0"] > 0
 
 
@@ -60,7 +61,28 @@ def test_saved_and_loaded_gives_the_same_scores(checkerboard_artifact: Path, tmp
     save_artifact(artifact, tmp_path / "again")
     ours, theirs = Recommender(artifact), Recommender.load(tmp_path / "again")
     assert np.array_equal(ours.score(EVENTS, {"age": 40}), theirs.score(EVENTS, {"age": 40}))
+    assert ours.rivals(EVENTS) == theirs.rivals(EVENTS)
     assert ours.version == theirs.version
+
+
+def test_an_artifact_without_neighbours_knows_popularity_alone(
+    checkerboard_artifact: Path, tmp_path: Path
+) -> None:
+    artifact = load_artifact(checkerboard_artifact)
+    assert set(Recommender(artifact).rivals(EVENTS)) == {"popularity", "item-kNN"}
+    save_artifact(replace(artifact, neighbours=None), tmp_path / "plain")
+    plain = Recommender.load(tmp_path / "plain")
+    assert set(plain.rivals(EVENTS)) == {"popularity"}
+    assert plain.version != artifact.manifest["version"]
+
+
+def test_item_knn_tells_the_two_kinds_of_items_apart(checkerboard_artifact: Path) -> None:
+    """On the checkerboard a user of one kind wants items of that kind alone."""
+    recommender = Recommender.load(checkerboard_artifact)
+    for parity in (0, 1):
+        liked = [{"item_id": f"i{item}"} for item in range(parity, 8, 2)]
+        shown = recommender.rivals(liked)["item-kNN"]
+        assert {int(item_id[1:]) % 2 for item_id in shown} == {parity}
 
 
 def test_the_model_as_trained_equals_the_model_as_loaded(

@@ -10,7 +10,8 @@ import pytest
 from engine import Recommender
 from engine.config import load_config
 from jobs.pretrain import pretrain
-from serve_apps.schemas import RecommendRequest
+from serve_apps.people import History
+from serve_apps.requests import RecommendRequest
 from serve_apps.served_model import ServedModel
 from tests.small import SMALL
 
@@ -24,7 +25,10 @@ VARIANTS = {
     "Reptile": (*GRADIENT, "outer.rule=reptile", "outer.outer_lr=0.01"),
     "click": ("objective=click",),
     "click by descent": (*GRADIENT, "objective=click"),
+    "click, doubting": ("objective=click", "inner.robust=true", "episodes.event_noise=0.1"),
+    "ranking, doubting": ("inner.robust=true",),
     "rating": RATING,
+    "rating, doubting": (*RATING, "inner.robust=true"),
     "rating by descent": (*GRADIENT, *RATING),
 }
 LIKED = [{"item_id": f"i{item}", "value": 5} for item in (0, 10, 24)]
@@ -73,5 +77,5 @@ def test_predictions_are_what_the_objective_says(rec: Recommender, variant: str)
 
 
 def test_what_is_served_carries_the_prediction(rec: Recommender) -> None:
-    answer = ServedModel(rec).recommend(RecommendRequest(k=1))
+    answer = ServedModel(rec).recommend(RecommendRequest(k=1), History([], []))
     assert answer.items[0].prediction == rec.recommend([], k=1).items[0].prediction

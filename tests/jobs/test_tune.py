@@ -76,6 +76,8 @@ def test_what_is_wrong_is_said_before_any_trial_starts(checkerboard_data: Path, 
     bad = search({"items.dim": {"type": "int", "min": 0, "max": 4}})
     with pytest.raises(ConfigError, match=r"items\.dim = 0"):
         sweep(checkerboard_data, bad, tmp_path / "s", config())
+    with pytest.raises(ConfigError, match="no trial can go on from another"):
+        sweep(checkerboard_data, search(RATES, scheduler="pbt"), tmp_path / "s", config("train.workers=1"))
     with pytest.raises(DataError):
         sweep(tmp_path, search(RATES), tmp_path / "s", config())
     assert not (tmp_path / "s").exists()
@@ -123,6 +125,7 @@ def test_the_best_trial_is_what_pretrain_makes_of_its_options(
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_stopped_trials_leave_nothing_behind(
     ray_cluster: None, checkerboard_data: Path, tmp_path: Path
 ) -> None:
@@ -171,6 +174,7 @@ def train_workers() -> list[int]:
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_the_worse_go_on_from_the_better_at_other_rates(
     ray_cluster: None, checkerboard_data: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +192,7 @@ def test_the_worse_go_on_from_the_better_at_other_rates(
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_a_killed_sweep_goes_on_and_keeps_what_was_finished(
     ray_cluster: None, checkerboard_data: Path, tmp_path: Path
 ) -> None:

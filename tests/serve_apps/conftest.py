@@ -27,6 +27,7 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.objectives import Ranking
 from engine.learning.prior import UserPrior
+from engine.ranking.neighbours import nearest
 from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
 from serve_apps.local import Server, serving
@@ -55,6 +56,11 @@ class CountingRecommender:
         "Rockstar (2001)",
         "",
     ]
+    catalogue = pa.table({"item_id": item_ids, "title": titles, "year": [1995, 1977, 2001, 1997, 2001, None]})
+    signals = build_signals("rating", np.arange(1.0, 6.0), np.full(5, 10), ["LIKE", "VIEW"])
+    wanted = np.array([False, False, False, True, True, True, False])
+    popularity = np.array([3, 5, 1, 2, 4, 0], np.float32)
+    knows_uncertainty = False
     manifest = {"version": "1", "quality": {"ndcg@10": 0.4, "auc": float("nan")}}  # noqa: RUF012
     version = "abc123"
 
@@ -101,6 +107,11 @@ class CountingRecommender:
             unknown_candidates=tuple(i for i in candidates or () if i not in self.item_ids),
             unknown_features=tuple(sorted(set(user or ()) - {"age", "fail"})),
         )
+
+    def rivals(self, events: Sequence[Mapping[str, Any]], k: int) -> dict[str, list[str]]:
+        self.check(events)
+        seen = {event["item_id"] for event in events}
+        return {"popularity": [i for i in ("2", "5", "1", "4", "3", "six") if i not in seen][:k]}
 
     def check(self, events: Sequence[Mapping[str, Any]]) -> None:
         for place, event in enumerate(events):
@@ -286,5 +297,9 @@ def drawn_artifact(folder: Path, seed: int) -> str:
         Ranking(),
         scale=1.0,
     )
-    save_artifact(Artifact(model, items, signals, 0, item_encoder, user_encoder, ABOUT), folder)
+    weight_CC = torch.rand(n_items, n_items, generator=draw).numpy()
+    neighbours = nearest(weight_CC, np.arange(n_items), most=10)
+    save_artifact(
+        Artifact(model, items, signals, 0, item_encoder, user_encoder, ABOUT, neighbours=neighbours), folder
+    )
     return str(folder)

@@ -100,6 +100,7 @@ def test_openapi_lists_the_paths_with_examples_and_problems(client) -> None:
     assert set(document["paths"]) == {
         "/v1/recommend",
         "/v1/elicit",
+        "/v1/compare",
         "/v1/events",
         "/v1/users/{user_id}",
         "/v1/users/{user_id}/events",

@@ -101,6 +101,8 @@ def test_items_model_and_status(http: httpx.Client, real: Recommender) -> None:
     found = http.get("/v1/items", params={"query": "film 3", "limit": 2}).json()["items"]
     assert found == [{"item_id": "103", "title": "Film 3"}, {"item_id": "130", "title": "Film 30"}]
     assert http.get("/openapi.json").json()["info"]["title"] == "firstclick"
+    assert "playground/main.js" in http.get("/").text
+    assert http.get("/playground/main.js").headers["content-type"].startswith("text/javascript")
 
 
 @pytest.mark.parametrize(

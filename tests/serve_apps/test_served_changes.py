@@ -33,7 +33,6 @@ WHO = "somebody@example.org"
 SCALING = {
     "min_replicas": 1,
     "max_replicas": 2,
-    "target_ongoing_requests": 6,
     "metrics_interval_s": 0.5,
     "look_back_period_s": 2,
     "upscale_delay_s": 1,
@@ -41,7 +40,7 @@ SCALING = {
 }
 
 
-def wait_until(happens: Callable[[], Any], timeout_s: float = 60) -> Any:
+def wait_until(happens: Callable[[], Any], timeout_s: float = 100) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (value := happens()):
         assert time.monotonic() < deadline, "it did not happen"
@@ -120,8 +119,9 @@ def second_app(served: Served, redis_server: RedisServer) -> Iterator[Callable[.
     """Deploys a second application beside the first by a Serve config, as ``serve deploy`` does; call it
     again with another ``user_config`` to change that."""
 
-    def deploy(**user_config: Any) -> None:
-        deployment = {"name": "Recommendations", "user_config": user_config, "autoscaling_config": SCALING}
+    def deploy(target_ongoing_requests: float = 100, **user_config: Any) -> None:
+        scaling = SCALING | {"target_ongoing_requests": target_ongoing_requests}
+        deployment = {"name": "Recommendations", "user_config": user_config, "autoscaling_config": scaling}
         application = {
             "name": SECOND,
             "route_prefix": "/second",
@@ -172,9 +172,9 @@ def test_user_config_changes_the_model_in_place_and_a_broken_one_is_refused(
 
 
 def test_replicas_come_and_go_with_the_load(served: Served, second_app: Callable[..., None]) -> None:
-    second_app(live=served.versions[0])
+    second_app(target_ongoing_requests=1, live=served.versions[0])
     assert len(replica_pids(SECOND)) == 1
-    with steady_load(f"{served.url}/second", None, "many", callers=24, attempts=8) as account:
+    with steady_load(f"{served.url}/second", None, "many", callers=16, attempts=8) as account:
         wait_until(lambda: len(replica_pids(SECOND)) == 2)
     wait_until(lambda: len(replica_pids(SECOND)) == 1)
     with Client(f"{served.url}/second") as client:

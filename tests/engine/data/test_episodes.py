@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -81,3 +83,19 @@ def test_dropped_events_are_not_what_others_are_measured_against() -> None:
 def test_taken_users_keep_their_times() -> None:
     both = shown(histories([0, 1, 30], [5, 7, 8]), [0, 1, 2], [3, 4, 5])
     same(take_episodes(both, slice(1, 2)).support_elapsed, [[3, 1, 0]])
+
+
+def test_noise_replaces_items_alone_and_by_user_alone() -> None:
+    past, x = histories(*([list(range(30))] * 40)), np.zeros((40, 0), np.float32)
+    clean = EpisodeRules(np.array([True]), "time", query_after=20)
+    noisy = replace(clean, event_noise=0.25, n_items=5000)
+    users = np.arange(40)
+    before, after = (draw_episodes(past, users, x, rules, (0, 1)) for rules in (clean, noisy))
+    assert torch.equal(before.present, after.present)
+    assert torch.equal(before.query_item, after.query_item)
+    swapped = before.support_item != after.support_item
+    assert not swapped[~before.present].any()
+    assert abs(swapped.sum() / before.present.sum() - 0.25) < 0.07
+    alone = draw_episodes(past, users[7:8], x, noisy, (0, 1))
+    shots = int(alone.shots[0])
+    assert torch.equal(alone.support_item[0, :shots], after.support_item[7, :shots])

@@ -1,45 +1,95 @@
-"""Outlier weights against really leaving each event out."""
+"""What other events foresaw, against really leaving each event out; and what is made of it."""
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
+import pytest
 import torch
 
+from engine.config import load_config
+from engine.data.dataset import Dataset
+from engine.learning.assemble import model_from_state
 from engine.learning.closed_form import posterior_primal
 from engine.learning.inner_loop import ClosedForm, Support
-from engine.learning.robust import outlier_weights
+from engine.learning.meta import doubted
+from engine.learning.robust import Credence, LeftOut, Tails, leave_each_out
+from engine.learning.setup import build_model, build_training, set_up
+from tests.small import SMALL
 
-S, D, DOF = 6, 4, 3.0
+S, D = 6, 4
 
 
-def test_weights_are_those_of_really_leaving_each_event_out() -> None:
+def test_residuals_are_those_of_really_leaving_each_event_out() -> None:
     torch.manual_seed(0)
     w0, phi, t, c = torch.randn(1, D), torch.randn(1, S, D), torch.randn(1, S), 0.5 + torch.rand(1, S)
     root = torch.randn(D, D)
     a0 = root @ root.T + torch.eye(D)
-    spread = torch.linalg.solve(a0, phi.mT).mT
-    weights = outlier_weights(w0, phi, spread, t, c, DOF)
+    left_out = leave_each_out(w0, phi, torch.linalg.cholesky(a0), t, c)
     for s in range(S):
         rest = torch.arange(S) != s
         w, a = posterior_primal(w0, a0, phi[:, rest], t[:, rest], c[:, rest])
         own = phi[0, s]
         variance = 1 / c[0, s] + own @ torch.linalg.solve(a[0], own)
-        z2 = (t[0, s] - own @ w[0]).square() / variance
-        torch.testing.assert_close(weights[0, s], (DOF + 1) / (DOF + z2), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(left_out.residual_BS[0, s], t[0, s] - own @ w[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(left_out.precision_BS[0, s], 1 / variance, rtol=1e-4, atol=1e-5)
 
 
-def test_a_contradicting_event_moves_the_posterior_less() -> None:
+def test_a_contradicting_number_moves_the_posterior_less() -> None:
     """Four events agree on a direction, the last says the opposite."""
     phi = torch.eye(D)[:1].repeat(5, 1).unsqueeze(0) + 0.01
     target = torch.tensor([[1.0, 1.0, 1.0, 1.0, -4.0]])
     support = Support(phi, target, torch.full((1, 5), 2.0))
     w0, factor = torch.zeros(1, D), torch.eye(D)
     plain = ClosedForm("gaussian")(w0, support, factor).w_BD[0, 0]
-    robust = ClosedForm("gaussian", robust=True)(w0, support, factor).w_BD[0, 0]
+    less = doubted(Tails(), w0, support, torch.zeros(1, 5), factor)
+    robust = ClosedForm("gaussian")(w0, less, factor).w_BD[0, 0]
     assert plain < robust < 1
 
 
-def test_padding_keeps_its_zero_precision() -> None:
+def test_credence_is_bayes_rule() -> None:
+    """At the start: a tenth of all events are uniform over the catalogue, the others drawn by softmax."""
+    scale, popularity, foreseen = 3.0, torch.tensor([[-2.0, 0.0, 1.5]]), torch.tensor([[0.1, 0.0, 0.4]])
+    target = torch.ones(1, 3)
+    weight = Credence(scale)(LeftOut(target - foreseen, target), target, popularity)
+    times_likelier = (popularity + scale * foreseen).exp()  # than by chance
+    torch.testing.assert_close(weight, 0.9 * times_likelier / (0.9 * times_likelier + 0.1))
+
+
+def test_what_is_rare_can_be_learned_to_tell_more() -> None:
+    credence = Credence(3.0)
+    with torch.no_grad():
+        credence.numbers[:] = torch.tensor([0.0, 0.0, 0.0, 0.5])
+    left_out = LeftOut(torch.zeros(1, 2), torch.ones(1, 2))
+    weight = credence(left_out, torch.zeros(1, 2), torch.tensor([[-2.0, 2.0]]))
+    torch.testing.assert_close(weight, torch.tensor([[0.5 * math.e, 0.5 / math.e]]))
+
+
+@pytest.mark.parametrize("doubt", [Tails(), Credence(3.0)])
+def test_padding_changes_nothing(doubt: Tails | Credence) -> None:
     support = Support(torch.randn(1, 3, D), torch.ones(1, 3), torch.tensor([[1.0, 1.0, 0.0]]))
     short = Support(*(part[:, :2] for part in support))
-    inner, w0, factor = ClosedForm("gaussian", robust=True), torch.zeros(1, D), torch.eye(D)
-    torch.testing.assert_close(inner(w0, support, factor).w_BD, inner(w0, short, factor).w_BD)
+    w0, popularity, factor = torch.zeros(1, D), torch.randn(1, 3), torch.eye(D)
+    padded = doubted(doubt, w0, support, popularity, factor)
+    alone = doubted(doubt, w0, short, popularity[:, :2], factor)
+    assert padded.precision_BS[0, 2] == 0
+    torch.testing.assert_close(padded.precision_BS[:, :2], alone.precision_BS)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["objective=click"], ["inner.method=gradient"], ["inner.method=gradient", "inner.scope=decision"]],
+)
+def test_every_way_of_adapting_learns_whom_to_believe(checkerboard_data: Path, options: list[str]) -> None:
+    options = [*SMALL, "outer.passes=1", "inner.robust=true", "episodes.event_noise=0.1", *options]
+    experiment = set_up(Dataset.load(checkerboard_data), load_config(None, options))
+    model = build_model(experiment)
+    assert isinstance(model.doubt, Credence)
+    before = model.doubt.numbers.detach().clone()
+    list(build_training(experiment, model).run())
+    assert (model.doubt.numbers != before).all()
+    episodes = experiment.held_out(experiment.split.test).episodes[5]
+    again = model_from_state(model.eval().state_dict(), experiment.config)
+    with torch.inference_mode():
+        assert torch.equal(again.predict(again.view(), episodes), model.predict(model.view(), episodes))

@@ -1,0 +1,84 @@
+"""One step of the outer loop over a large catalogue: it touches the items that it needs, not all.
+
+Beside `OuterStep`, which sees every item. Knows nothing of passes or of how episodes are drawn.
+
+Shapes: M items of the step.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.data.episodes import Episodes
+from engine.learning.catalogue import Catalogue
+from engine.learning.meta import MetaModel, Noise
+from engine.learning.noise import hidden_rows
+from engine.learning.outer_step import OuterStep
+from engine.learning.small_catalogue import SmallCatalogue, in_terms_of, needed, weights
+from engine.learning.workers import sum_over_workers, world
+
+
+class SampledStep(OuterStep):
+    """Takes negatives by chance and rows from all workers; see ``negatives`` and ``catalogue``.
+
+    Args:
+        catalogue: updated in place.
+        hidden_share: of items that show only their features.
+        others: those of `OuterStep`.
+    """
+
+    def __init__(self, catalogue: Catalogue, hidden_share: float, *others: Any) -> None:
+        super().__init__(*others)
+        self.catalogue, self.hidden_share = catalogue, hidden_share
+
+    def __call__(self, episodes: Episodes, fold: int, noise: Noise) -> tuple[float, float]:
+        drawn, chance = self.catalogue.negatives(self.catalogue.learned.steps)
+        row_M = needed(episodes, self.model.objective.predicts == "value", drawn)
+        loan = self.catalogue.lend(row_M)
+        small = SmallCatalogue(row_M, loan.rows, weights(row_M, drawn, chance), self.catalogue.n_items)
+        seed = (self.catalogue.negatives.seed, self.catalogue.learned.steps)
+        noise = noise._replace(hidden_N=hidden_rows(row_M, self.hidden_share, seed))
+        asked = in_terms_of(row_M, episodes)
+        try:
+            loss = self.outer_loss(asked, fold, noise, self.rule, self.population_weight, small)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # no worker may be left waiting
+            loss = torch.tensor(math.nan)
+        total, pairs = sum_over_workers(self.device, loss.item(), len(episodes.query_item))
+        if math.isfinite(total):
+            self.optimiser.zero_grad()
+            (loss * (world() / max(pairs, 1.0))).backward()
+            if loan.learned_M.grad is not None:
+                loan.learned_M.grad /= world()
+            self.optimiser.step()
+            self.catalogue.take_back(loan)
+        return total, pairs
+
+    def settle(self) -> None:
+        self.catalogue.learned.settle()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "catalogue": self.catalogue.learned.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.catalogue.learned.load_state_dict(state["catalogue"])
+
+    def weights(self) -> dict[str, Tensor]:
+        return {**super().weights(), "catalogue": self.catalogue.learned.value_LC.clone()}
+
+    def model_of(self, weights: Mapping[str, Tensor]) -> MetaModel:
+        """The whole model at worker 0, for which training is over: the optimiser's moments are dropped."""
+        own = dict(weights)
+        learned = self.catalogue.learned
+        learned.value_LC = own.pop("catalogue")
+        learned.mean_LC = learned.square_LC = torch.empty(0)
+        model = copy.deepcopy(self.model, {id(self.catalogue): None})
+        model.load_state_dict(own)
+        model.items = self.catalogue.whole(model.items)
+        return model
