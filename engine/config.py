@@ -143,12 +143,20 @@ class EvaluationConfig(Section):
 class TrainConfig(Section):
     """Where and how training runs; changes nothing in the result but rounding."""
 
-    workers: Annotated[int, Field(ge=0)] = 0
-    """0: in this process. n: Ray Train workers."""
+    workers: Annotated[int, Field(ge=0)] | tuple[Count, Count] = 0
+    """0: in this process. n: Ray Train workers. [min, max]: as many as there is room for, while it runs."""
     use_gpu: bool = False
     """One GPU for each worker."""
     checkpoint_every: Count = 5
     """Passes between checkpoints."""
+    checkpoint_steps: Count = 1000
+    """Within a pass: steps between checkpoints."""
+
+    @model_validator(mode="after")
+    def _workers_are_a_range(self) -> Self:
+        if isinstance(self.workers, tuple) and self.workers[0] > self.workers[1]:
+            raise ValueError(f"train.workers = {list(self.workers)}: the smaller number comes first")
+        return self
 
 
 class Config(Section):

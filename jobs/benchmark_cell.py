@@ -40,7 +40,8 @@ from engine.evaluation.peers.maml_loop import GRID as MAML_GRID
 from engine.evaluation.peers.maml_loop import NAME as MAML
 from engine.evaluation.peers.maml_loop import maml_family
 from engine.evaluation.results import Report
-from engine.learning.setup import Experiment, build_model, build_training, set_up
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.setup import build_model, build_training
 
 POPULARITIES = ("popularity", "late popularity")
 TUNED = (*FAMILIES, *IMPLICIT_FAMILIES)

@@ -1,14 +1,14 @@
-"""Checkpoints: what a training run resumes from. Files only; knows nothing of Ray.
+"""Checkpoints: what a training run resumes from. Knows nothing of Ray.
 
 Loading uses torch's restricted unpickler (tensors and plain containers), so a checkpoint runs no code.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +16,44 @@ import torch
 
 from engine.config import Config, flat, to_dict
 from engine.errors import ConfigError, TrainingError
-from engine.learning.setup import Experiment
+from engine.learning.experiment import Experiment
 from engine.learning.training import Training
 from engine.learning.workers import rank
-from jobs.spread_rows import load_rows, save_rows
+from jobs.spread_rows import load_rows, save_rows, serialised
+from jobs.storage import Folder
 
 STATE = "training.pt"
+Identity = Mapping[str, str]
 
 
-def save(training: Training, experiment: Experiment, folder: Path) -> None:
+def save(training: Training, identity: Identity, folder: Folder) -> None:
     """Write the state of a run and what it is a run of; a crash meanwhile leaves the state before.
 
-    Worker 0 writes it; the others their rows of the catalogue alone, where it is spread.
+    Worker 0 writes it; where the catalogue is spread over several, each its rows beside it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     state = save_rows(training.state_dict(), folder)
-    if rank():
-        return
-    scratch = folder / f".{STATE}"
-    torch.save({**state, "identity": identity(experiment)}, scratch)
-    os.replace(scratch, folder / STATE)
+    if rank() == 0:
+        folder.write(STATE, serialised({**state, "identity": dict(identity)}))
 
 
-def resume(training: Training, experiment: Experiment, folder: Path) -> None:
-    """Go on from the state in ``folder``, where there is one.
+def resume(training: Training, identity: Identity, folder: Folder) -> bool:
+    """Go on from the state in ``folder``; is there one?
 
     Raises:
         TrainingError: the file is broken, or of another version of the program.
         ConfigError: it is of another data set or configuration, or has gone further than is asked for.
     """
-    path = folder / STATE
-    if not path.is_file():
-        return
-    state = _read(path)
-    differences = _differences(state["identity"], identity(experiment))
-    if state["passes_done"] > experiment.config.outer.passes:
-        differences.append(f"{state['passes_done']} passes done, not {experiment.config.outer.passes}")
+    state = read_state(folder)
+    if state is None:
+        return False
+    where, passes = f"{folder.path}/{STATE}", training.schedule.passes
+    differences = _differences(state["identity"], identity)
+    if state["passes_done"] > passes:
+        differences.append(f"{state['passes_done']} passes done, not {passes}")
     if differences:
         raise ConfigError(
             f"the run of this name is another one: {differences[0]}",
-            where=str(path),
+            where=where,
             fix="Give another --run.",
         )
     try:
@@ -63,12 +61,13 @@ def resume(training: Training, experiment: Experiment, folder: Path) -> None:
     except (KeyError, RuntimeError, ValueError) as error:  # other parameters, or of other shapes
         raise TrainingError(
             "the checkpoint was written by another version of firstclick",
-            where=str(path),
+            where=where,
             fix="Give another --run to start anew.",
         ) from error
+    return True
 
 
-def adopt(source: Path, experiment: Experiment, folder: Path, but: Sequence[str]) -> None:
+def adopt(source: Folder, identity: Identity, folder: Folder, but: Sequence[str]) -> None:
     """Take over into ``folder`` the state that another run left in ``source``.
 
     Args:
@@ -78,23 +77,24 @@ def adopt(source: Path, experiment: Experiment, folder: Path, but: Sequence[str]
         TrainingError: the file is broken.
         ConfigError: the runs differ in more.
     """
-    state, ours = _read(source / STATE), identity(experiment)
-    more = _differences(state["identity"] | {key: ours[key] for key in but}, ours)
+    state = read_state(source)
+    assert state is not None, "what others may go on from has a state"
+    more = _differences(state["identity"] | {key: identity[key] for key in but}, identity)
     if more:
-        raise ConfigError(f"the run to go on from is another one: {more[0]}", where=str(source))
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save({**state, "identity": ours}, folder / f".{STATE}")
-    os.replace(folder / f".{STATE}", folder / STATE)
+        raise ConfigError(f"the run to go on from is another one: {more[0]}", where=source.path)
+    folder.write(STATE, serialised({**state, "identity": dict(identity)}))
 
 
 def standing(folder: Path) -> dict[str, Any]:
     """How far the newest checkpoint in or below ``folder`` is: some of a ``PassReport``."""
-    state = _read(max(folder.rglob(STATE), key=lambda path: path.stat().st_mtime_ns))
+    newest = max(folder.rglob(STATE), key=lambda path: path.stat().st_mtime_ns)
+    state = read_state(Folder.at(newest.parent))
+    assert state is not None
     done, best = state["passes_done"], state["best_quality"]
     return {"passes_done": done, "quality": best, "best_quality": best}
 
 
-def identity(experiment: Experiment) -> dict[str, str]:
+def identity_of(experiment: Experiment) -> Identity:
     """What makes a run what it is: the data set and all options but where it runs and how long."""
     options = plain_options(experiment.config)
     for key in ("outer.passes", "outer.patience"):
@@ -108,17 +108,28 @@ def plain_options(config: Config) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in options.items() if not key.startswith("train.")}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_state(folder: Folder) -> dict[str, Any] | None:
+    """The state as it was saved; None where there is none. Raises TrainingError if it is broken."""
+    contents = folder.read(STATE)
+    if contents is None:
+        return None
     try:
-        state = dict(torch.load(path, weights_only=True, map_location="cpu"))
+        return dict(torch.load(io.BytesIO(contents), weights_only=True, map_location="cpu"))
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise TrainingError(
-            "the checkpoint cannot be read", where=str(path), fix="Give another --run to start anew."
+            "the checkpoint cannot be read",
+            where=f"{folder.path}/{STATE}",
+            fix="Give another --run to start anew.",
         ) from error
-    return state
 
 
-def _differences(theirs: dict[str, str], ours: dict[str, str]) -> list[str]:
+def naming_the_last_good(error: TrainingError, saved: str | None) -> TrainingError:
+    """The same error, saying what is left of the run."""
+    left = f"the last good checkpoint is {saved}" if saved else "there is no checkpoint yet"
+    return TrainingError(error.what, where=f"{error.where}; {left}", fix=error.fix)
+
+
+def _differences(theirs: Identity, ours: Identity) -> list[str]:
     return [
         f"{key} is {theirs.get(key)}, not {ours.get(key)}"
         for key in {**theirs, **ours}

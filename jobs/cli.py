@@ -141,3 +141,7 @@ def wait_for_stop() -> None:
 
 def main() -> None:
     run_app(app)
+
+
+if __name__ == "__main__":
+    main()

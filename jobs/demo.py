@@ -25,7 +25,7 @@ from engine.data.dataset import Dataset
 from engine.data.sources.movielens import MOVIELENS_NOTICE, movielens_100k
 from engine.evaluation.report import terminal_table
 from engine.evaluation.results import Report
-from engine.learning.setup import set_up
+from engine.learning.experiment import set_up
 from jobs.cluster import attach
 from jobs.evaluate import compare, save_reports
 from jobs.prepare import prepare

@@ -19,8 +19,8 @@ from engine.evaluation.cold_items import USER_COLD
 from engine.evaluation.panels import plot_panels
 from engine.evaluation.plot import plot
 from engine.evaluation.results import Report
+from engine.learning.experiment import Experiment, set_up
 from engine.learning.meta import MetaModel
-from engine.learning.setup import Experiment, set_up
 from jobs.commands.evaluate import evaluate_command
 from jobs.evaluate_cold import compare_cold
 from jobs.judge import judge

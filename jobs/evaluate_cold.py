@@ -8,8 +8,8 @@ from __future__ import annotations
 from engine.evaluation.baselines.cold import cold_baselines
 from engine.evaluation.cold_items import BOTH_COLD, ITEM_COLD
 from engine.evaluation.results import Report
+from engine.learning.experiment import Experiment
 from engine.learning.meta import MetaModel
-from engine.learning.setup import Experiment
 from jobs.judge import judge
 
 

@@ -14,9 +14,9 @@ from engine.evaluation.evaluate import evaluate
 from engine.evaluation.model import ModelScorer
 from engine.evaluation.protocol import HeldOut
 from engine.evaluation.results import Report
+from engine.learning.experiment import Experiment
 from engine.learning.meta import MetaModel
 from engine.learning.objectives import Meaning
-from engine.learning.setup import Experiment
 
 
 def judge(

@@ -19,24 +19,30 @@ from typing import Any
 from engine.artifact import check_target, read_manifest
 from engine.config import Config
 from engine.data.dataset import Dataset
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TrainingError
 from engine.evaluation.validation import MEASURES
-from engine.learning.setup import Experiment, build_model, build_training, set_up
-from engine.learning.training import PassReport, Training
-from jobs.checkpoints import plain_options, resume, save
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.meta import MetaModel
+from engine.learning.setup import build_model, build_training
+from engine.learning.training import PassReport
+from jobs.checkpoints import STATE, identity_of, naming_the_last_good, plain_options, resume, save
 from jobs.commands.pretrain import pretrain_command
+from jobs.metrics import recorded
 from jobs.publish import publish
-from jobs.terminal import console, run_command, show_passes
+from jobs.storage import Folder
+from jobs.terminal import run_command, show_passes, tell
 
 
-def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | None = None) -> dict[str, Any]:
+def pretrain(
+    data: Path, out: Path, config: Config, storage: str | Path, run: str | None = None
+) -> dict[str, Any]:
     """Train and publish; returns the artifact's manifest.
 
     Args:
         data: folder of a prepared data set; every worker must be able to read it.
         out: folder of the artifact.
         config: all options.
-        storage: folder of all runs, for checkpoints.
+        storage: folder or URI (s3:// ...) of all runs, for checkpoints.
         run: name of the run to start or resume. Default: named after data set and configuration.
 
     Raises:
@@ -45,44 +51,71 @@ def pretrain(data: Path, out: Path, config: Config, storage: Path, run: str | No
     check_target(out)
     experiment = set_up(Dataset.load(data), config)  # says what is wrong before any worker starts
     run = run_name(experiment) if run is None else _checked(run)
-    console.print(f"run [bold]{run}[/] in {storage}: {describe(experiment)}")
+    text = f"run [bold]{run}[/] in {storage}: {describe(experiment)}"
+    tell("start", text, run=run, storage=str(storage), about=describe(experiment))
     try:
-        last = show_passes(
-            train(experiment, data, out, storage, run), config.outer.passes, MEASURES[config.objective]
-        )
+        reports = train(experiment, data, out, storage, run)
+        written = recorded(reports, Folder.at(storage, run, "tensorboard"), run)
+        last = show_passes(written, config.outer.passes, MEASURES[config.objective])
     except KeyboardInterrupt:
-        console.print(f"stopped; the same command goes on from the last checkpoint of run {run}")
+        tell("stopped", f"stopped; the same command goes on from the last checkpoint of run {run}", run=run)
         raise
     if last is None:
-        console.print(f"run {run} was complete; give another --run to train anew")
+        tell("complete", f"run {run} was complete; give another --run to train anew", run=run)
     elif last.passes_done < config.outer.passes:
-        console.print(f"stopped early: quality has not risen for {config.outer.patience} passes")
+        passes = config.outer.patience
+        tell("early", f"stopped early: quality has not risen for {passes} passes", run=run, passes=passes)
     return read_manifest(out)
 
 
-def train(experiment: Experiment, data: Path, out: Path, storage: Path, run: str) -> Iterator[PassReport]:
-    """Train where the configuration says, from the last checkpoint on, and publish at the end."""
+def train(
+    experiment: Experiment,
+    data: Path,
+    out: Path | None,
+    storage: str | Path,
+    run: str,
+    model: MetaModel | None = None,
+) -> Iterator[PassReport]:
+    """Train where the configuration says, from the last checkpoint of the run on, and publish at the end.
+
+    Args:
+        out: folder of the artifact; None: nothing is published.
+        model: where to start; None: it is counted.
+    """
     if experiment.config.train.workers:
         from jobs.distributed import train_distributed  # importing Ray takes seconds
 
-        return train_distributed(data, out, experiment.config, storage, run)
-    return train_here(experiment, out, storage / run)
+        return train_distributed(experiment, data, out, storage, run, model)
+    return train_here(experiment, out, Folder.at(storage, run), model)
 
 
-def train_here(experiment: Experiment, out: Path, folder: Path) -> Iterator[PassReport]:
-    """Train in this process, with checkpoints in ``folder``, and publish at the end."""
-    training = build_training(experiment, build_model(experiment))
-    yield from with_checkpoints(training, experiment, folder)
-    publish(experiment, training.best_model(), training.best_quality, out, training.history)
+def train_here(
+    experiment: Experiment, out: Path | None, folder: Folder, model: MetaModel | None = None
+) -> Iterator[PassReport]:
+    """Train in this process, with checkpoints in ``folder``."""
+    training = build_training(experiment, build_model(experiment) if model is None else model)
+    identity, options = identity_of(experiment), experiment.config.train
+    saved = resume(training, identity, folder)
 
+    def keep() -> None:
+        nonlocal saved
+        training.check()
+        save(training, identity, folder)
+        saved = True
 
-def with_checkpoints(training: Training, experiment: Experiment, folder: Path) -> Iterator[PassReport]:
-    """Train from the last checkpoint in ``folder`` on, leaving others there."""
-    resume(training, experiment, folder)
-    for report in training.run():
-        if training.done or report.passes_done % experiment.config.train.checkpoint_every == 0:
-            save(training, experiment, folder)
-        yield report
+    def after_step() -> None:
+        if training.steps_done % options.checkpoint_steps == 0:
+            keep()
+
+    try:
+        for report in training.run(after_step):
+            if training.done or report.passes_done % options.checkpoint_every == 0:
+                keep()
+            yield report
+    except TrainingError as error:
+        raise naming_the_last_good(error, f"{folder.path}/{STATE}" if saved else None) from None
+    if out is not None:
+        publish(experiment, training.best_model(), training.best_quality, out, training.history)
 
 
 def run_name(experiment: Experiment) -> str:

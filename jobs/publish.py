@@ -22,8 +22,8 @@ from engine.evaluation.baselines.tuning import late_popularity, popularity
 from engine.evaluation.report import markdown_table, spelled
 from engine.evaluation.results import Report
 from engine.evaluation.validation import HEADLINES, MEASURES
+from engine.learning.experiment import Experiment
 from engine.learning.meta import MetaModel
-from engine.learning.setup import Experiment
 from engine.learning.training import PassReport
 from engine.ranking.neighbours import nearest
 from jobs.judge import judge

@@ -29,7 +29,7 @@ from engine.evaluation.protocol import HeldOut
 from engine.evaluation.report import spelled
 from engine.evaluation.results import Report
 from engine.evaluation.validation import HEADLINES
-from engine.learning.setup import Experiment
+from engine.learning.experiment import Experiment
 from engine.recommender import Recommender
 from jobs.evaluate import measure, open_experiment
 from jobs.reporting.contents import Fact, Grid, Page, Section

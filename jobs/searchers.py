@@ -73,7 +73,8 @@ def param_space(search: Search) -> dict[str, Any]:
 
 def at_once(base: Config) -> int:
     """Trials that the cluster has room for."""
-    cluster, each = ray.cluster_resources(), max(1, base.train.workers)
+    workers = base.train.workers if isinstance(base.train.workers, int) else base.train.workers[0]
+    cluster, each = ray.cluster_resources(), max(1, workers)
     room = [cluster.get("CPU", 1.0) / each]
     if base.train.workers and base.train.use_gpu:
         room.append(cluster.get("GPU", 0.0) / each)

@@ -1,12 +1,11 @@
-"""The rows of a catalogue that is spread over workers, in checkpoints: a file a worker.
+"""The rows of a catalogue that is spread over several workers, in checkpoints: a file a worker.
 
-They may be read by another number of workers than wrote them. Files only; knows nothing of Ray.
+They may be read by another number of workers than wrote them. Knows nothing of Ray.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import io
 from typing import Any
 
 import torch
@@ -14,31 +13,44 @@ from torch import Tensor
 
 from engine.learning.exchange import interleaved
 from engine.learning.workers import rank, world
+from jobs.storage import Folder
 
-CATALOGUE = "catalogue"
+CATALOGUE, ROWS = "catalogue", "rows-"
 
 
-def save_rows(state: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Write this worker's rows, where there are such, and return the state without them."""
-    if CATALOGUE not in state:
+def save_rows(state: dict[str, Any], folder: Folder) -> dict[str, Any]:
+    """Write this worker's rows, where there are such, and return the state without them.
+
+    One worker alone keeps them in the state: one file is written as a whole or not at all.
+    """
+    if CATALOGUE not in state or world() == 1:
         return state
-    rows = {**state[CATALOGUE], "best": state["best"][CATALOGUE]}
-    scratch = folder / f".rows-{rank()}.pt"
-    torch.save(rows, scratch)
-    os.replace(scratch, folder / f"rows-{rank():05d}.pt")
-    best = {name: tensor for name, tensor in state["best"].items() if name != CATALOGUE}
+    best = dict(state["best"])
+    rows = {**state[CATALOGUE], "best": best.pop(CATALOGUE)}
+    folder.write(f"{ROWS}{rank():05d}.pt", serialised(rows))
     return {name: value for name, value in state.items() if name != CATALOGUE} | {"best": best}
 
 
-def load_rows(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+def load_rows(state: dict[str, Any], folder: Folder) -> dict[str, Any]:
     """The state with this worker's rows."""
-    files = sorted(folder.glob("rows-*.pt"))
-    if not files:
+    names = folder.names(ROWS)
+    if names and len(names) == world():
+        rows = _read(folder, names[rank()])
+    elif names:
+        rows = _spread_anew([_read(folder, name) for name in names])
+    elif CATALOGUE in state and world() > 1:
+        rows = _spread_anew([{**state[CATALOGUE], "best": state["best"][CATALOGUE]}])
+    else:
         return state
-    as_written = len(files) == world()
-    rows = _read(files[rank()]) if as_written else _spread_anew([_read(file) for file in files])
     best = {**state["best"], CATALOGUE: rows.pop("best")}
     return {**state, CATALOGUE: rows, "best": best}
+
+
+def serialised(value: dict[str, Any]) -> bytes:
+    """As torch saves it."""
+    contents = io.BytesIO()
+    torch.save(value, contents)
+    return contents.getvalue()
 
 
 def _spread_anew(parts: list[dict[str, Any]]) -> dict[str, Any]:
@@ -51,5 +63,7 @@ def _spread_anew(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _read(file: Path) -> dict[str, Any]:
-    return dict(torch.load(file, weights_only=True, map_location="cpu", mmap=True))
+def _read(folder: Folder, name: str) -> dict[str, Any]:
+    if folder.local is not None:
+        return dict(torch.load(folder.local / name, weights_only=True, map_location="cpu", mmap=True))
+    return dict(torch.load(io.BytesIO(folder.read(name) or b""), weights_only=True, map_location="cpu"))

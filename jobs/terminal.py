@@ -1,5 +1,6 @@
 """What all commands share at the terminal: the console, progress of a training run, and exit codes.
 
+In a Ray job, or where FIRSTCLICK_LOG=json says so, each event is a line of JSON instead of text.
 Exit codes: 0 done, 1 failed, 2 wrong usage. Colours and bars are for terminals alone; NO_COLOR is heeded.
 Knows nothing of what the commands do.
 """
@@ -7,13 +8,16 @@ Knows nothing of what the commands do.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -50,15 +54,33 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False))
 
 
+def as_json() -> bool:
+    """Is it a machine that reads what is said?"""
+    in_a_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ  # Ray sets it for what `ray job submit` starts
+    return os.environ.get("FIRSTCLICK_LOG", "json" if in_a_job else "text") == "json"
+
+
+def tell(event: str, text: RenderableType, to: Console = console, **fields: object) -> None:
+    """Say what happened: ``text`` to people, or ``event`` and ``fields`` as one line of JSON."""
+    if to.quiet:
+        return
+    if as_json():
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **fields}
+        print(json.dumps(line, default=str), file=to.file, flush=True)
+    else:
+        to.print(text, soft_wrap=isinstance(text, str))
+
+
 def run_app(app: Callable[[], Any]) -> None:
     """Run a typer app and leave with its exit code; errors of ours are one message, no traceback."""
     try:
         app()
     except FirstclickError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        about = {"what": error.what, "where": error.where, "fix": error.fix, "kind": type(error).__name__}
+        tell("error", f"[red]error:[/] {escape(str(error))}", errors, **about)
         sys.exit(2 if isinstance(error, (ConfigError, RequestError)) else 1)
     except OSError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}", soft_wrap=True)
+        tell("error", f"[red]error:[/] {escape(str(error))}", errors, what=str(error), kind="OSError")
         sys.exit(1)
     except KeyboardInterrupt:
         errors.print("stopped")
@@ -88,5 +110,6 @@ def show_passes(reports: Iterable[PassReport], passes: int, measure: str) -> Pas
             text = f"loss {last.loss:.4g} {measure} {now:.4f}, best {best:.4f}"
             progress.update(bar, completed=last.passes_done, description=text)
             if not console.is_terminal:
-                console.print(f"pass {last.passes_done}/{passes} {text}, {last.seconds:.1f} s")
+                line = f"pass {last.passes_done}/{passes} {text}, {last.seconds:.1f} s"
+                tell("pass", line, measure=measure, **asdict(last))
     return last

@@ -20,12 +20,13 @@ from ray.actor import ActorHandle
 from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.errors import TrainingError
-from engine.learning.setup import Counted, Experiment, build_model, build_training, count, counted_by, set_up
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.setup import Counted, build_model, count, counted_by
 from engine.learning.training import PassReport
-from jobs.checkpoints import adopt, standing
-from jobs.distributed import Shared, train_distributed
-from jobs.pretrain import with_checkpoints
+from jobs.checkpoints import adopt, identity_of, standing
+from jobs.pretrain import train
 from jobs.search_space import MUTABLE, Search
+from jobs.storage import Folder
 
 KEPT = 8
 """Counts kept in the object store: where more differ, the oldest are counted again."""
@@ -80,20 +81,16 @@ def trial(sampled: dict[str, Any], sweep: Sweep) -> None:
 
 def _reports(config: Config, run: str, sweep: Sweep) -> Iterator[PassReport]:
     (counted,) = ray.get(sweep.counts.of.remote(config))
-    if config.train.workers:
-        shared = Shared(sweep.dataset, counted)
-        return train_distributed(sweep.data, None, config, sweep.runs, run, shared)
     experiment = set_up(ray.get(sweep.dataset), config)
     _take_over(experiment, sweep.runs / run)
-    training = build_training(experiment, build_model(experiment, ray.get(counted)))
-    return with_checkpoints(training, experiment, sweep.runs / run)
+    return train(experiment, sweep.data, None, sweep.runs, run, build_model(experiment, ray.get(counted)))
 
 
 def _take_over(experiment: Experiment, folder: Path) -> None:
     """Where the scheduler lets this trial go on from another one, at other rates."""
     if (checkpoint := tune.get_checkpoint()) is not None:
-        with checkpoint.as_directory() as source:
-            adopt(Path(source), experiment, folder, but=MUTABLE)
+        source = Folder(checkpoint.filesystem, checkpoint.path)
+        adopt(source, identity_of(experiment), Folder.at(folder), but=MUTABLE)
 
 
 def _checkpoint(report: PassReport, config: Config, folder: Path, sweep: Sweep) -> tune.Checkpoint | None:

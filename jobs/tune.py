@@ -25,7 +25,7 @@ from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.errors import ConfigError, TrainingError
 from engine.evaluation.validation import MEASURES
-from engine.learning.setup import set_up
+from engine.learning.experiment import set_up
 from jobs.checkpoints import plain_options
 from jobs.cluster import attach
 from jobs.commands.tune import tune_command

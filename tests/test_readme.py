@@ -6,9 +6,9 @@ A block of shell or Python is marked by a comment, which a reader of the page do
     <!-- runnable: ray -->     the same, and it starts Ray: a test marked so
     <!-- runnable: serves -->  it stays: what follows waits until /readyz answers; stopped at the end
 
-The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181;
-beside them stand the shipped tune_configs and serve_apps. Instead of port 8000 a free one is used. Blocks
-after the first server count as tests on Ray.
+The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181,
+and the shipped tune_configs and serve_apps. Instead of port 8000 a free one is used. Blocks after the first
+server count as tests on Ray.
 """
 
 from __future__ import annotations

@@ -107,9 +107,15 @@ def draw_episodes(
     user_x: NDArray[np.float32],
     rules: EpisodeRules,
     seed: Sequence[int],
+    numbers: NDArray[np.int64] | None = None,
 ) -> Episodes:
-    """Draw one episode for each of ``users``; ``seed`` is (seed, pass)."""
-    rngs = [np.random.default_rng([*seed, int(u)]) for u in users]
+    """Draw one episode for each of ``users``; ``seed`` is (seed, pass).
+
+    Args:
+        numbers: what users are drawn by, where ``histories`` are an excerpt. Default: ``users``.
+    """
+    by = users if numbers is None else numbers
+    rngs = [np.random.default_rng([*seed, int(number)]) for number in by]
     draws = [draw_one(histories, int(u), rules, rng) for u, rng in zip(users, rngs, strict=True)]
     episodes = collate(histories, draws, user_x[users], rules.order)
     return _mistaken(episodes, rules, rngs) if rules.event_noise else episodes

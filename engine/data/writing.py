@@ -27,6 +27,7 @@ from engine.data.dataset import (
     contents_fingerprint,
     is_dataset,
 )
+from engine.data.pieces import PIECE_USERS
 from engine.data.shards import histories_of
 from engine.data.signals import Signals
 from engine.errors import DataError
@@ -82,9 +83,10 @@ def _write(
 ) -> dict[str, Any]:
     (folder / EPISODES).mkdir()
     for number, rows in shards:
-        pq.write_table(rows, folder / EPISODES / f"part-{number:05d}.parquet", compression="zstd")
+        part = folder / EPISODES / f"part-{number:05d}.parquet"
+        pq.write_table(rows, part, compression="zstd", row_group_size=PIECE_USERS)
     pq.write_table(contents.items, folder / ITEMS, compression="zstd")
-    pq.write_table(contents.users, folder / USERS, compression="zstd")
+    pq.write_table(contents.users, folder / USERS, compression="zstd", row_group_size=PIECE_USERS)
     if contents.edges is not None:
         pq.write_table(contents.edges, folder / EDGES, compression="zstd")
     manifest = {**_header(folder, contents), **about}

@@ -24,6 +24,9 @@ MEASURES = {"ranking": "nDCG@10", "click": "log loss", "rating": "RMSE"}
 HEADLINES = {"ranking": "ndcg@10", "click": "ndcg@10", "rating": "rmse"}
 """What a report shows first, by objective."""
 
+VALIDATED = 10_000
+"""At most so many validation users are judged after each pass: more would cost time and decide nothing."""
+
 
 @torch.inference_mode()
 def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -> tuple[float, int]:

@@ -29,5 +29,14 @@ def steps_of(users: NDArray[np.int64], size: int, rng: np.random.Generator) -> l
     for fold in range(FOLDS):
         members = users[users % FOLDS == fold]
         if len(members):
-            steps += np.array_split(members, max(1, round(len(members) / size)))
+            steps += np.array_split(members, _steps(len(members), size))
     return [steps[place] for place in rng.permutation(len(steps))]
+
+
+def n_steps(users_F: NDArray[np.int64], size: int) -> int:
+    """How many steps :func:`steps_of` makes of so many users by fold."""
+    return sum(_steps(int(users), size) for users in users_F if users)
+
+
+def _steps(users: int, size: int) -> int:
+    return max(1, round(users / size))

@@ -47,19 +47,22 @@ class OuterStep:
         return self.model.items.spectral_ND.device
 
     def __call__(self, episodes: Episodes, fold: int, noise: Noise) -> tuple[float, float]:
-        """Update, unless the loss is not finite.
+        """Update, unless the loss of any worker is not finite.
 
         Args:
             episodes: this worker's (B), of one ``fold``.
 
-        Returns: the loss and the number of query pairs, summed over all workers.
+        Returns: the loss and the number of query pairs, summed over all workers. A solve that fails counts
+        as a loss that is not a number, so that the other workers learn of it instead of waiting.
         """
-        device = self.device
-        loss = self.outer_loss(episodes.to(device), fold, noise.to(device), self.rule, self.population_weight)
-        total, pairs = sum_over_workers(device, loss.item(), len(episodes.query_item))
+        try:
+            loss = self._loss(episodes, fold, noise)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # a precision is not positive definite
+            loss = torch.tensor(math.nan)
+        total, pairs = sum_over_workers(self.device, loss.item(), len(episodes.query_item))
         if math.isfinite(total):
             self.optimiser.zero_grad()
-            (loss * (world() / max(pairs, 1.0))).backward()
+            (loss * (world() / max(pairs, 1.0))).backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
         return total, pairs
 
@@ -83,3 +86,10 @@ class OuterStep:
         model = copy.deepcopy(self.model)
         model.load_state_dict(weights)
         return model
+
+    def _loss(self, episodes: Episodes, fold: int, noise: Noise) -> torch.Tensor:
+        device = self.device
+        loss: torch.Tensor = self.outer_loss(
+            episodes.to(device), fold, noise.to(device), self.rule, self.population_weight
+        )
+        return loss

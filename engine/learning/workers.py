@@ -5,7 +5,7 @@ Knows nothing of Ray: who starts the workers joins them by ``torch.distributed``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,6 +15,8 @@ from engine.learning.descent import Descent
 
 if TYPE_CHECKING:
     from engine.learning.meta import MetaModel
+
+T = TypeVar("T")
 
 
 def averaged(model: MetaModel) -> DistributedDataParallel:
@@ -42,3 +44,12 @@ def sum_over_workers(device: torch.device, *values: float) -> tuple[float, ...]:
     sums = torch.tensor(values, dtype=torch.float64, device=device)
     dist.all_reduce(sums)
     return tuple(sums.tolist())
+
+
+def gather_from_workers(value: T) -> list[T]:
+    """Everyone's value, by rank; small ones, for it pickles them."""
+    if not dist.is_initialized():
+        return [value]
+    values: list[T] = [value] * world()
+    dist.all_gather_object(values, value)
+    return values

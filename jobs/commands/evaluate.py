@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.terminal import AsJson, Quiet, console, examples, hushed, print_json
+from jobs.terminal import AsJson, Quiet, examples, hushed, print_json, tell
 
 EXAMPLES = examples(
     "firstclick evaluate --artifact artifact --data data",
@@ -30,6 +30,7 @@ def evaluate_command(
     from engine.evaluation.report import terminal_table
     from engine.evaluation.validation import HEADLINES
     from jobs.evaluate import evaluate, save_reports
+    from jobs.publish import means
 
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -38,9 +39,10 @@ def evaluate_command(
         metric = HEADLINES[read_manifest(artifact)["config"]["objective"]]
         for report in reports.values():
             for shown in dict.fromkeys((metric, "ndcg@10")):
-                console.print(terminal_table([report], shown))
+                tell("quality", terminal_table([report], shown), metric=shown, means=means(report, shown))
         if out is not None:
             panels = {scenario: [report] for scenario, report in reports.items()}
-            console.print(f"plot: {save_reports(panels, out, metric)}")
+            path = save_reports(panels, out, metric)
+            tell("plot", f"plot: {path}", path=str(path))
     if as_json:
         print_json([report.summary() for report in reports.values()])

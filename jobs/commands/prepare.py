@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from jobs.terminal import AsJson, Quiet, console, examples, hushed, print_json
+from jobs.terminal import AsJson, Quiet, examples, hushed, print_json, tell
 
 TABLE = "A file, folder or quoted glob of parquet, CSV or TSV"
 EXAMPLES = examples(
@@ -59,4 +59,4 @@ def prepare_command(
     if as_json:
         print_json(manifest)
     elif not quiet:
-        console.print(summary(manifest, str(out)))
+        tell("prepared", summary(manifest, str(out)), out=str(out), counts=manifest["counts"])

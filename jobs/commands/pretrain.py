@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.terminal import AsJson, Quiet, console, examples, hushed, print_json
+from jobs.terminal import AsJson, Quiet, examples, hushed, print_json, tell
 
 EXAMPLES = examples(
     "firstclick pretrain --data data --out artifact",
@@ -40,7 +40,9 @@ def pretrain_command(
     workers: Annotated[
         int | None, typer.Option(min=0, help="0: in this process; n: Ray Train workers.")
     ] = None,
-    storage: Annotated[Path, typer.Option(help="Folder of all runs, for checkpoints.")] = Path("runs"),
+    storage: Annotated[
+        str, typer.Option(help="Folder or URI (s3:// ...) of all runs, for checkpoints.")
+    ] = "runs",
     run: Annotated[str | None, typer.Option(help="Name of the run to start or resume.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -54,6 +56,7 @@ def pretrain_command(
 
     with hushed(quiet or as_json):
         manifest = pretrain(data, out, options, storage, run)
-        console.print(f"artifact [bold]{out}[/], version {manifest['version']}")
+        text = f"artifact [bold]{out}[/], version {manifest['version']}"
+        tell("artifact", text, artifact=str(out), version=manifest["version"], quality=manifest["quality"])
     if as_json:
         print_json(manifest)

@@ -10,8 +10,9 @@ import pytest
 from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.data.sources.movielens import movielens_100k
+from engine.learning.experiment import Experiment, set_up
 from engine.learning.meta import MetaModel
-from engine.learning.setup import Experiment, build_model, build_training, set_up
+from engine.learning.setup import build_model, build_training
 from jobs.prepare import prepare
 
 Trained = tuple[Experiment, MetaModel]

@@ -13,6 +13,7 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +29,17 @@ def measure(data: Path, *options: str) -> dict[str, float]:
     """Milliseconds of a step, seconds of the start and peak memory, with the default options but these."""
     from engine.config import load_config
     from engine.data.dataset import Dataset
-    from engine.learning.folds import FOLDS
-    from engine.learning.setup import build_model, build_training, set_up
+    from engine.learning.experiment import set_up
+    from engine.learning.setup import build_model, build_training
 
     experiment = set_up(Dataset.load(data), load_config(None, options))
     started = time.perf_counter()
     training = build_training(experiment, build_model(experiment))
     start_s = time.perf_counter() - started
-    size, taken = experiment.config.outer.users_per_step, []
-    for step in range(STEPS):
-        users = np.arange(step * size, (step + 1) * size) * FOLDS % training.histories.n_users
+    taken = []
+    for batch in islice(training.batches.steps(0, 0), STEPS):
         started = time.perf_counter()
-        training._step(users - users % FOLDS, step)
+        training._step(batch)
         taken.append(time.perf_counter() - started)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {"step_ms": 1000 * float(np.median(taken[WARM_UP:])), "start_s": start_s, "peak_gib": peak}

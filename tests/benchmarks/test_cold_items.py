@@ -18,7 +18,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation.cold_items import BOTH_COLD, ITEM_COLD
 from engine.evaluation.report import markdown_table
 from engine.evaluation.results import Report
-from engine.learning.setup import set_up
+from engine.learning.experiment import set_up
 from jobs.evaluate_cold import compare_cold
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain

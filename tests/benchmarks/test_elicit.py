@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engine import Recommender
 from engine.artifact import Artifact
-from engine.learning.setup import Experiment
+from engine.learning.experiment import Experiment
 from tests.benchmarks.conftest import Train
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]

@@ -17,7 +17,7 @@ from engine.evaluation.corrupt import corrupted
 from engine.evaluation.metrics import ndcg_at
 from engine.evaluation.model import ModelScorer
 from engine.evaluation.protocol import HeldOut
-from engine.learning.setup import Experiment
+from engine.learning.experiment import Experiment
 from tests.benchmarks.conftest import Train
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]

@@ -18,7 +18,8 @@ from playwright.sync_api import sync_playwright
 
 from engine.config import load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import build_model, set_up
+from engine.learning.experiment import set_up
+from engine.learning.setup import build_model
 from jobs.publish import publish
 from serve_apps.local import serving
 

@@ -17,7 +17,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation.plot import plot
 from engine.evaluation.report import lead, markdown_table, rows
 from engine.evaluation.results import Report
-from engine.learning.setup import set_up
+from engine.learning.experiment import set_up
 from jobs.evaluate import compare
 from jobs.pretrain import pretrain
 

@@ -25,7 +25,8 @@ from engine.artifact import (
 )
 from engine.config import load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.experiment import set_up
+from engine.learning.setup import build_model, build_training
 from tests.small import SMALL
 
 EVENTS: list[dict[str, object]] = [{"item_id": "i2", "value": 5}, {"item_id": "i7", "value": 1}]

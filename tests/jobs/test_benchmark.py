@@ -19,7 +19,7 @@ from engine.errors import DataError, TrainingError
 from engine.evaluation.baselines import baselines
 from engine.evaluation.evaluate import evaluate
 from engine.evaluation.results import Report
-from engine.learning.setup import set_up
+from engine.learning.experiment import set_up
 from jobs import benchmark as job
 from jobs.benchmark_cell import METHODS, Cell, Failure, Outcome, attempt, load_report, save_report
 from jobs.benchmark_tables import beside, grouped, markdown, notes, relative_lead, summary

@@ -10,10 +10,12 @@ import torch
 from engine import ConfigError
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import Experiment, build_model, build_training, set_up
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.setup import build_model, build_training
 from engine.learning.training import Training
-from jobs.checkpoints import adopt, resume, save, standing
+from jobs.checkpoints import adopt, identity_of, resume, save, standing
 from jobs.search_space import MUTABLE
+from jobs.storage import Folder
 from tests.small import SMALL
 
 
@@ -29,14 +31,14 @@ def begun(data: Path, *overrides: str) -> tuple[Training, Experiment]:
 def test_a_run_goes_on_from_another_at_rates_of_its_own(checkerboard_data: Path, tmp_path: Path) -> None:
     parent, theirs = begun(checkerboard_data)
     next(iter(parent.run()))
-    save(parent, theirs, tmp_path / "parent")
+    save(parent, identity_of(theirs), Folder.at(tmp_path / "parent"))
     child, ours = begun(checkerboard_data, "outer.outer_lr=.02", "outer.table_decay=100")
     with pytest.raises(ConfigError, match=r"outer\.outer_lr is 0\.003, not 0\.02"):
-        resume(child, ours, tmp_path / "parent")
-    adopt(tmp_path / "parent", ours, tmp_path / "child", but=MUTABLE)
+        resume(child, identity_of(ours), Folder.at(tmp_path / "parent"))
+    adopt(Folder.at(tmp_path / "parent"), identity_of(ours), Folder.at(tmp_path / "child"), but=MUTABLE)
     assert standing(tmp_path / "child")["passes_done"] == 1
     expected = [(g["lr"], g["weight_decay"]) for g in child.optimiser.param_groups]
-    resume(child, ours, tmp_path / "child")
+    resume(child, identity_of(ours), Folder.at(tmp_path / "child"))
     assert child.passes_done == 1
     groups = child.optimiser.param_groups
     assert [(g["lr"], g["weight_decay"]) for g in groups] == expected
@@ -50,8 +52,8 @@ def test_a_run_goes_on_from_another_at_rates_of_its_own(checkerboard_data: Path,
 
 def test_a_run_does_not_go_on_from_one_of_another_kind(checkerboard_data: Path, tmp_path: Path) -> None:
     parent, theirs = begun(checkerboard_data, "items.dim=4")
-    save(parent, theirs, tmp_path / "parent")
+    save(parent, identity_of(theirs), Folder.at(tmp_path / "parent"))
     _, ours = begun(checkerboard_data, "outer.outer_lr=.02")
     with pytest.raises(ConfigError, match=r"items\.dim is 4, not 8"):
-        adopt(tmp_path / "parent", ours, tmp_path / "child", but=MUTABLE)
+        adopt(Folder.at(tmp_path / "parent"), identity_of(ours), Folder.at(tmp_path / "child"), but=MUTABLE)
     assert not (tmp_path / "child").exists()

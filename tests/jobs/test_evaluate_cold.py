@@ -11,7 +11,8 @@ import pytest
 from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.evaluation.results import Report
-from engine.learning.setup import Experiment, build_model, set_up
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.setup import build_model
 from jobs.evaluate import evaluate, evaluate_command
 from jobs.pretrain import pretrain
 from tests.small import SMALL

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from itertools import islice
 from pathlib import Path
 
@@ -15,10 +13,10 @@ from engine import ArtifactError, ConfigError, DataError, Recommender, TrainingE
 from engine.artifact import load_artifact
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import set_up
-from jobs.distributed import train_distributed
+from engine.learning.experiment import set_up
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain, train_here
+from jobs.storage import Folder
 from tests.small import SMALL
 
 
@@ -49,7 +47,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     experiment = set_up(Dataset.load(checkerboard_data), config())
-    interrupted = train_here(experiment, tmp_path / "a", tmp_path / "runs" / "r")
+    interrupted = train_here(experiment, tmp_path / "a", Folder.at(tmp_path, "runs", "r"))
     assert [report.passes_done for report in islice(interrupted, 2)] == [1, 2]
     del interrupted
     assert not (tmp_path / "a").exists()
@@ -180,33 +178,3 @@ def test_two_workers_without_any_features(ray_cluster: None, tmp_path: Path) -> 
     prepare(interactions=pd.DataFrame(rows, columns=["user_id", "item_id"]), out=tmp_path / "data")
     manifest = pretrain(tmp_path / "data", tmp_path / "a", config("train.workers=2"), tmp_path / "runs")
     assert manifest["users"]["train"] == 28
-
-
-@pytest.mark.ray
-def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
-    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    """SIGKILL after the second pass; Ray Train starts the worker again from the last checkpoint."""
-    few = config("train.workers=1")
-    killed = 0
-    for report in train_distributed(checkerboard_data, tmp_path / "a", few, tmp_path / "runs", "r"):
-        if report.passes_done == 2 and not killed:
-            killed = kill_train_workers()
-    assert killed == 1
-    assert_close(tmp_path / "a", undisturbed, 0.0)
-
-
-def kill_train_workers() -> int:
-    """Kill the processes that Ray has named after Train's workers; returns how many."""
-    killed = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            name = (process / "cmdline").read_bytes()
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if name.startswith(b"ray::RayTrainWorker") or b"TrainWorker" in name.split(b"\0")[0]:
-            assert parent > 1
-            os.kill(int(process.name), signal.SIGKILL)
-            killed += 1
-    return killed

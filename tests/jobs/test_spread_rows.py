@@ -9,11 +9,13 @@ import torch
 
 from engine.config import load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.experiment import set_up
+from engine.learning.setup import build_model, build_training
 from engine.recommender import Recommender
-from jobs.checkpoints import resume, save
+from jobs.checkpoints import identity_of, resume, save
 from jobs.pretrain import pretrain
 from jobs.spread_rows import load_rows, save_rows
+from jobs.storage import Folder
 from tests.small import SMALL
 
 OPTIONS = (*SMALL, "items.full_softmax_max=10", "items.negatives=20", "outer.passes=2")
@@ -30,13 +32,14 @@ def test_three_workers_read_what_two_wrote(tmp_path: Path, monkeypatch: pytest.M
         as_worker(monkeypatch, rank, 2)
         own = value_NC[rank::2].clone()
         left = save_rows(
-            {"catalogue": {"value": own, "steps": 7}, "best": {"catalogue": own, "x": own}}, tmp_path
+            {"catalogue": {"value": own, "steps": 7}, "best": {"catalogue": own, "x": own}},
+            Folder.at(tmp_path),
         )
         assert left == {"best": {"x": own}}
     for world in (1, 2, 3):
         for rank in range(world):
             as_worker(monkeypatch, rank, world)
-            state = load_rows({"best": {}}, tmp_path)
+            state = load_rows({"best": {}}, Folder.at(tmp_path))
             assert state["catalogue"]["steps"] == 7
             assert torch.equal(state["catalogue"]["value"], value_NC[rank::world])
             assert torch.equal(state["best"]["catalogue"], value_NC[rank::world])
@@ -46,8 +49,8 @@ def test_a_run_goes_on_from_its_checkpoint(checkerboard_data: Path, tmp_path: Pa
     experiment = set_up(Dataset.load(checkerboard_data), load_config(None, OPTIONS))
     undisturbed, first, resumed = (build_training(experiment, build_model(experiment)) for _ in range(3))
     next(first.run())
-    save(first, experiment, tmp_path)
-    resume(resumed, experiment, tmp_path)
+    save(first, identity_of(experiment), Folder.at(tmp_path))
+    resume(resumed, identity_of(experiment), Folder.at(tmp_path))
     for run in (undisturbed, resumed):
         list(run.run())
     ours, theirs = (run.best_model().state_dict() for run in (undisturbed, resumed))

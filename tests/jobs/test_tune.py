@@ -23,7 +23,8 @@ from engine import ConfigError, DataError, Recommender
 from engine.artifact import load_artifact, read_manifest
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
-from engine.learning.setup import build_model, count, counted_by, set_up
+from engine.learning.experiment import set_up
+from engine.learning.setup import build_model, count, counted_by
 from jobs.pretrain import pretrain
 from jobs.search_space import Search, read_search
 from jobs.trial import Counts

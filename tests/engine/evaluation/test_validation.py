@@ -16,7 +16,8 @@ from engine.data.episodes import Episodes
 from engine.evaluation import metrics as m
 from engine.evaluation.model import ModelScorer
 from engine.evaluation.validation import HEADLINES, MEASURES, validation_quality
-from engine.learning.setup import Experiment, build_model, set_up
+from engine.learning.experiment import Experiment, set_up
+from engine.learning.setup import build_model
 from jobs.judge import judge
 from tests.small import SMALL
 

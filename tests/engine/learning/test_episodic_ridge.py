@@ -17,8 +17,9 @@ from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
 from engine.learning import episodic_ridge
 from engine.learning.episodic_ridge import DRAWS, FIRST_DRAW, EpisodicRidge, fit_episodic_ridge, inputs
+from engine.learning.experiment import set_up
 from engine.learning.folds import FOLDS
-from engine.learning.setup import build_model, set_up
+from engine.learning.setup import build_model
 from tests.histories import group_by_user
 from tests.small import SMALL
 

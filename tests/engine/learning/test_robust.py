@@ -12,10 +12,11 @@ from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.learning.assemble import model_from_state
 from engine.learning.closed_form import posterior_primal
+from engine.learning.experiment import set_up
 from engine.learning.inner_loop import ClosedForm, Support
 from engine.learning.meta import doubted
 from engine.learning.robust import Credence, LeftOut, Tails, leave_each_out
-from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.setup import build_model, build_training
 from tests.small import SMALL
 
 S, D = 6, 4

@@ -11,7 +11,7 @@ import pytest
 from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.errors import ConfigError, DataError
-from engine.learning.setup import set_up
+from engine.learning.experiment import set_up
 from jobs.prepare import prepare
 from tests.small import SMALL
 

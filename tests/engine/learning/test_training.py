@@ -18,8 +18,9 @@ from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.data.episodes import draw_episodes
 from engine.errors import TrainingError
+from engine.learning.experiment import set_up
 from engine.learning.noise import draw_noise
-from engine.learning.setup import build_model, build_training, set_up
+from engine.learning.setup import build_model, build_training
 from engine.learning.training import Training
 from engine.learning.workers import averaged
 from tests.small import SMALL
@@ -98,7 +99,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_users(checkerboard_da
     run = training(checkerboard_data)
     with torch.no_grad():
         run.model.items.base_residual_N[0] = float("nan")
-    with pytest.raises(TrainingError, match=r"pass 1, step 1, training users \["):
+    with pytest.raises(TrainingError, match=r"pass 1, step 1, users \[u\d+, u\d+"):
         finish(run)
 
 
@@ -122,9 +123,10 @@ def test_a_worker_whose_share_of_a_step_is_nobody_adds_nothing(
     checkerboard_data: Path, options: tuple[str, ...]
 ) -> None:
     run = training(checkerboard_data, *options)
-    nobody = draw_episodes(run.histories, np.empty(0, np.int64), run.user_x, run.rules, (0, 0))
+    batch = next(run.batches.steps(0, 0))
+    nobody = draw_episodes(batch.histories, np.empty(0, np.int64), batch.user_x, run.rules, (0, 0))
     n, dim = run.model.items.spectral_ND.shape
-    noise = draw_noise(run.schedule.dropout, (0,), 0, run.user_x.shape[1], n, dim)
+    noise = draw_noise(run.schedule.dropout, (0,), 0, batch.user_x.shape[1], n, dim)
     loss = run.model(nobody, 0, noise, "maml", 0.5)
     loss.backward()
     assert loss.item() == 0
