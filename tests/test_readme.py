@@ -83,17 +83,22 @@ class Reader:
         )
 
     def _run(self, block: Block) -> None:
-        done = subprocess.run(
+        process = subprocess.Popen(
             self._command(block),
-            check=False,
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=SECONDS,
+            start_new_session=True,
         )
-        assert done.returncode == 0, f"{block.code}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
+        try:
+            out, err = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # what the shell has started, too
+            raise
+        assert process.returncode == 0, f"{block.code}\n{out}\n{err}"
+        assert "Traceback" not in err
 
     def _serve(self, block: Block) -> None:
         server = subprocess.Popen(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,9 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(checkerboard_data: Path) -> No
     assert_same(finish(undisturbed), finish(resumed))
     assert undisturbed.best_quality == resumed.best_quality
     assert_same(undisturbed.best, resumed.best)
+    told, again = ([replace(r, seconds=0.0) for r in run.history] for run in (undisturbed, resumed))
+    assert told == again
+    assert len(told) == undisturbed.passes_done
 
 
 @pytest.mark.parametrize("step", [0, 2, -1])
