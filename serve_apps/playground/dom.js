@@ -29,10 +29,14 @@ export const painted = () =>
  */
 export function arrange(list, rows) {
   const focused = document.activeElement;
-  const before = new Map([...list.children].map((row) => [row, row.offsetTop]));
-  list.replaceChildren(...rows);
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const before = new Map(still ? [] : [...list.children].map((row) => [row, row.offsetTop]));
+  for (const row of [...list.children]) if (!rows.includes(row)) row.remove();
+  rows.forEach((row, at) => {
+    if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
+  });
   if (list.contains(focused)) focused.focus({ preventScroll: true });
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+  if (still) return;
   for (const row of rows) {
     const from = before.get(row);
     const by = from === undefined ? 12 : from - row.offsetTop;

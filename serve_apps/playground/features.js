@@ -33,5 +33,5 @@ export async function learn(itemIds) {
   if (!missing.length) return;
   const query = new URLSearchParams([["features", "true"], ...missing.map((id) => ["id", id])]);
   keep((await call("GET", `v1/items?${query}`)).items);
-  document.querySelectorAll(".features").forEach(fill);
+  for (const line of document.querySelectorAll(".features[data-item]")) if (missing.includes(line.dataset.item)) fill(line);
 }
