@@ -67,11 +67,11 @@ class Catalogue:
         imputed_base_L = said_base.of(x_LF, base_L.unsqueeze(1), warm_L, base_leverage_L).squeeze(1)
         self._facts_L4 = torch.stack([base_L, known_L.float(), imputed_base_L, leverage_L], dim=1)
         n_own, dim = spectral_LD.shape
-        self.learned = LazyAdamW(torch.zeros(n_own, dim + 1), lr=0.0, decay=0.0)
+        self._learned_shape = n_own, dim + 1
 
     def learn_at(self, lr: float, decay: float) -> None:
-        """Set the optimiser's step size and decay."""
-        self.learned = LazyAdamW(self.learned.value_LC, lr, decay)
+        """Before the first step: make room for what is learned, at this step size and decay."""
+        self.learned = LazyAdamW(torch.zeros(self._learned_shape), lr, decay)
 
     def lend(self, row_M: Tensor) -> Loan:
         """What all workers keep of the items of this one's step."""

@@ -35,10 +35,9 @@ class LazyAdamW:
     """
 
     def __init__(self, value_LC: Tensor, lr: float, decay: float) -> None:
-        self.value_LC, self.lr, self.keep = value_LC, lr, 1 - lr * decay
+        self.value_LC, self.lr, self.keep, self.steps = value_LC, lr, 1 - lr * decay, 0
         self.mean_LC, self.square_LC = torch.zeros_like(value_LC), torch.zeros_like(value_LC)
         self.last_L = torch.zeros(len(value_LC), dtype=torch.int32)  # step up to which a row is right
-        self.steps = 0
 
     def catch_up(self, row_R: Tensor) -> None:
         """Bring distinct rows up to date."""
