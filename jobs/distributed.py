@@ -32,6 +32,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import nn
 
 from engine.config import Config, TrainConfig
@@ -70,7 +71,7 @@ def train_distributed(
 ) -> Iterator[PassReport]:
     """Train on a cluster (or a local one, where none is running), yielding a report a pass; then publish."""
     attach()
-    reports, model = Queue(actor_options={"num_cpus": 0}), build_model(experiment)
+    reports, model = _queue(), build_model(experiment)
     fit = _Fit(build_trainer(experiment, model, data, storage, run, reports))
     fit.start()
     try:
@@ -84,6 +85,12 @@ def train_distributed(
     best, quality = trained(fit.result())
     model.load_state_dict(best)
     publish(experiment, model, quality, out)
+
+
+def _queue() -> Queue:
+    """On the driver's own node: the loss of another must not take the reports with it."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
 
 
 def build_trainer(
