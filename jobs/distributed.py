@@ -32,6 +32,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchTrainer, get_device
 from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import nn
 
 from engine.config import Config, TrainConfig
@@ -94,7 +95,7 @@ def train_distributed(
         model: where to start; None: it is counted.
     """
     attach()
-    reports = Queue(actor_options={"num_cpus": 0})
+    reports = _queue()
     start: MetaModel | Spread
     if experiment.large:
         start = Spread(data.resolve(), experiment.config, out and out.resolve())
@@ -115,6 +116,12 @@ def train_distributed(
         start.load_state_dict(state["best"])
         history = [PassReport(**report) for report in state["history"]]
         publish(experiment, start, state["best_quality"], out, history)
+
+
+def _queue() -> Queue:
+    """On the driver's own node: the loss of another must not take the reports with it."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
 
 
 def build_trainer(
