@@ -79,7 +79,8 @@ def most_telling(
     """Greedily, the K questions that are expected to tell most about w.
 
     An answer about item i with precision c tells ``1/2 log(1 + c phi^T V phi)`` nats about ``w ~ N(., V)``,
-    the mutual information of the two. A question that the user can answer with chance q counts q times, and for
+    the mutual information of the two. A question that the user can answer with chance q counts q
+    times, and for
     the questions that follow as an answer of precision ``q c``, which takes V to
     ``V - q c V phi phi^T V / (1 + q c phi^T V phi)``.
 

@@ -123,8 +123,8 @@ def by_method(train: Train) -> dict[str, NDArray[np.float64]]:
 
 
 @pytest.mark.xfail(
-    reason="validation users: over most popular +.012 +-.006, +.002 +-.009, +.005 +-.010 after 1, 3, 5 questions, "
-    "but questions drawn from the 200 best known items reach +.018, +.026, +.028"
+    reason="validation users: over most popular +.012 +-.006, +.002 +-.009, +.005 +-.010 after 1, 3, 5 "
+    "questions, but those drawn from the 200 best known items reach +.018, +.026, +.028"
 )
 @pytest.mark.parametrize("questions", [1, 3, 5])
 def test_chosen_questions_serve_newcomers_better(
