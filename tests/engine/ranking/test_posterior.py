@@ -115,7 +115,7 @@ def test_greedy_questions_are_the_best_next_ones_by_recomputing_everything() -> 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_a_greedy_set_is_near_the_best_of_all_sets(seed: int, k: int) -> None:
-    """One question: the best. More: the gains add up to the set's information, 1 - 1/e of the best."""
+    """Gains add up to the set's information: the best for one question, at least 1 - 1/e of it for more."""
     _, a0_DD, phi_MD, _, c_M = problem(9, 4, seed)
     rows, gains = most_telling(np.linalg.inv(a0_DD), phi_MD, c_M, np.ones(9), k)
     best = max(information(a0_DD, phi_MD, c_M, list(some)) for some in combinations(range(9), k))
