@@ -26,6 +26,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("benchmark"):
                 item.add_marker(skip)
+    if any(item.get_closest_marker("gpu") for item in items):
+        import torch
+
+        if not torch.cuda.is_available():
+            skip = pytest.mark.skip(reason="no GPU")
+            for item in items:
+                if item.get_closest_marker("gpu"):
+                    item.add_marker(skip)
     items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
 
 
