@@ -68,18 +68,23 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 
 def table(rows: Sequence[Row], measure: str, title: str) -> Table:
     """The best trials by what they reached; the first is bold. ``measure`` names it."""
-    keys = list(rows[0].options) if rows else []
     shown = Table(title=title, title_justify="left", caption_justify="left", box=None, header_style="dim")
-    for name in ("", measure, "passes", "s", *(key.replace(".", ".\n") for key in keys), "run", ""):
-        shown.add_column(name, justify="right" if name not in ("run", "") else "left", overflow="fold")
+    for name in ("", measure, "passes", "s"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    shown.add_column("options")
+    shown.add_column("run", no_wrap=True)
+    shown.add_column("", no_wrap=True)
     for place, row in enumerate(ranked(rows)[:SHOWN], start=1):
-        options = [_figure(row.options[key]) for key in keys]
         numbers = [f"{abs(row.quality):.4f}" if row.counts else "", str(row.passes), f"{row.seconds:.0f}"]
         best = "bold" if place == 1 and row.counts else ""
-        shown.add_row(str(place), *numbers, *options, row.run, row.state, style=best)
+        shown.add_row(str(place), *numbers, _told(row), row.run, row.state, style=best)
     if len(rows) > SHOWN:
         shown.caption = f"and {len(rows) - SHOWN} more"
     return shown
+
+
+def _told(row: Row) -> str:
+    return escape(" ".join(f"{key}={_figure(value)}" for key, value in row.options.items()))
 
 
 def _figure(value: Any) -> str:
@@ -128,9 +133,10 @@ class Board(Callback):
         )
 
     def _tell(self, trials: list[Trial], row: Row) -> None:
-        options = " ".join(f"{key}={_figure(value)}" for key, value in row.options.items())
         reached = f"{self._measure} {abs(row.quality):.4f}" if row.counts else escape(row.failure)
-        text = f"{self._title(trials)}: {row.state} after {row.passes} passes, {reached}  [dim]{options}[/]"
+        text = (
+            f"{self._title(trials)}: {row.state} after {row.passes} passes, {reached}  [dim]{_told(row)}[/]"
+        )
         console.print(text, soft_wrap=True, highlight=False)
 
     def _title(self, trials: list[Trial]) -> str:
