@@ -16,6 +16,7 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel
 from engine.learning.objectives import Click, Objective, Ranking
 from engine.learning.prior import UserPrior
+from engine.learning.robust import Credence
 
 SIGNALS = Signals(("1", "2", "3", "4", "5"), np.arange(1.0, 6.0), np.empty(0))
 
@@ -40,10 +41,11 @@ def synthetic_artifact(
         items,
         UserPrior(dim, 0, 10.0, 1.0),
         Evidence(torch.tensor([0.1, 0.2, 0.4, 0.8, 1.0]), 1.0),
-        ClosedForm(objective.likelihood, robust),
+        ClosedForm(objective.likelihood),
         objective,
         4.0,
         _ridge(share_N, dim, rng),
+        Credence(4.0) if robust else None,
     )
     table = pa.table({"item_id": [f"i{row}" for row in range(n_items)]})
     none = FeatureEncoder({})

@@ -19,12 +19,13 @@ from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
 from jobs.distributed import train_distributed
 from tests.jobs.test_pretrain import config
+from tests.redis_server import free_port
 
 
 def main(data: Path, out: Path, storage: Path) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"
     cluster = Cluster()
-    patiently(cluster, num_cpus=0, include_dashboard=True)
+    patiently(cluster, num_cpus=0, include_dashboard=True, dashboard_port=free_port())
     nodes = [patiently(cluster, num_cpus=1) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
     experiment = set_up(Dataset.load(data), config("train.workers=1"))

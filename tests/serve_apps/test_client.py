@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -95,13 +96,20 @@ EVENT = {"user_id": "u", "item_id": "1"}
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were made, without making them."""
+    """The pauses that were made in this thread, without making them."""
     made: list[float] = []
+    here, really = threading.get_ident(), time.sleep
+
+    def pause(seconds: float) -> None:
+        if threading.get_ident() == here:
+            made.append(seconds)
+        else:
+            really(seconds)
 
     async def sleep(seconds: float) -> None:
-        made.append(seconds)
+        pause(seconds)
 
-    monkeypatch.setattr(time, "sleep", made.append)
+    monkeypatch.setattr(time, "sleep", pause)
     monkeypatch.setattr(asyncio, "sleep", sleep)
     return made
 

