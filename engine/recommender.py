@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from engine.artifact import Artifact, load_artifact
 from engine.data.events import Support, read_events
 from engine.errors import RequestError
-from engine.ranking.elicit import Question, Questions, questions
+from engine.ranking.elicit import questions
 from engine.ranking.explain import leave_one_out
 from engine.ranking.explore import read_explore
 from engine.ranking.filters import FeatureFilters, Filter
 from engine.ranking.neighbours import in_order
 from engine.ranking.scorer import Adapted, Scorer
-from engine.ranking.slate import Because, Recommendation, Similar, Slate, best_rows
+from engine.ranking.slate import Because, Question, Questions, Recommendation, Similar, Slate, best_rows
 from engine.stopwatch import lap
 
 Events = Sequence[Mapping[str, object]]

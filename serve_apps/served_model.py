@@ -14,8 +14,7 @@ import numpy as np
 
 from engine import Recommender
 from engine.errors import RequestError
-from engine.ranking.elicit import Questions
-from engine.ranking.slate import Recommendation, Slate
+from engine.ranking.slate import Questions, Recommendation, Slate
 from engine.recommender import TITLE_COLUMNS, Events
 from serve_apps.answers import (
     CatalogueItem,

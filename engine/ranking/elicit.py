@@ -8,49 +8,15 @@ Shapes: N catalogue, M items that may be asked about, D embedding, K questions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.events import Ignored
 from engine.ranking.posterior import Array, quadratic
 from engine.ranking.scorer import Adapted, Scorer
 from engine.ranking.slate import best_rows
 
 POOL = 4000
 """Items that may be asked about: those that most people know."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """An item to ask about."""
-
-    item_id: str
-    gain: float  # expected information about the user, in nats
-    known: float  # the chance that the user knows the item
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Items to ask about, the most telling first; each gain is what those before leave over."""
-
-    items: tuple[Question, ...]
-    shots: int  # events that counted
-    ignored: tuple[Ignored, ...]  # events that did not
-    unknown_candidates: tuple[str, ...] = ()
-    unknown_features: tuple[str, ...] = ()
-
-    @property
-    def item_ids(self) -> list[str]:
-        return [item.item_id for item in self.items]
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[Question]:
-        return iter(self.items)
 
 
 def questions(

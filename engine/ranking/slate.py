@@ -1,4 +1,4 @@
-"""The ordered answer: which candidates are shown, in which order.
+"""The ordered answer: which items are shown or asked about, in which order.
 
 Knows nothing of how scores came about.
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +45,22 @@ class Similar:
 
 
 @dataclass(frozen=True)
-class Slate:
-    """Recommendations, best first."""
+class Question:
+    """An item to ask about."""
 
-    items: tuple[Recommendation, ...]
+    item_id: str
+    gain: float  # expected information about the user, in nats
+    known: float  # the chance that the user knows the item
+
+
+Shown = TypeVar("Shown", "Recommendation", "Question")
+
+
+@dataclass(frozen=True)
+class Answer(Generic[Shown]):
+    """Items for one person, best first, and what of the request did not count."""
+
+    items: tuple[Shown, ...]
     shots: int  # events that counted
     ignored: tuple[Ignored, ...]  # events that did not
     unknown_candidates: tuple[str, ...] = ()
@@ -60,8 +73,16 @@ class Slate:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __iter__(self) -> Iterator[Recommendation]:
+    def __iter__(self) -> Iterator[Shown]:
         return iter(self.items)
+
+
+class Slate(Answer[Recommendation]):
+    """Recommendations, best first."""
+
+
+class Questions(Answer[Question]):
+    """Items to ask about, the most telling first; each gain is what those before leave over."""
 
 
 def unseen(candidate_N: NDArray[np.bool_], support: Support) -> NDArray[np.bool_]:
