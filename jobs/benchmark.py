@@ -4,8 +4,8 @@
 
 The same command again goes on where it was stopped, and tries again what failed. A cell is known by its
 data, protocol, options and the version of firstclick: after changing the code, give another folder.
-What a cell does is in ``benchmark_cell``, what is compared in ``benchmark_plan``, how it is shown in
-``benchmark_tables``.
+What a cell does is in ``benchmarking.cell``, what is compared in ``benchmarking.plan``, how it is shown in
+``benchmarking.tables``.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from engine.errors import TrainingError
 from engine.evaluation.panels import plot_panels
 from engine.evaluation.report import figure, terminal_table
 from engine.evaluation.results import Report
-from jobs.benchmark_cell import Cell, Failure, Outcome, attempt, load_report, save_report
-from jobs.benchmark_data import ready
-from jobs.benchmark_plan import Plan
-from jobs.benchmark_tables import METRIC, Group, grouped, markdown, notes, summary
+from jobs.benchmarking.cell import Cell, Failure, Outcome, attempt, load_report, save_report
+from jobs.benchmarking.data import ready
+from jobs.benchmarking.plan import Plan
+from jobs.benchmarking.tables import METRIC, Group, grouped, markdown, notes, summary
 from jobs.cluster import attach
 from jobs.commands.benchmark import benchmark_command
 from jobs.terminal import console, run_command

@@ -21,7 +21,7 @@ from engine.data.tables.schema import Schema
 from engine.data.writing import check_target, write_dataset
 from engine.errors import ConfigError, DataError
 from jobs.commands.prepare import prepare_command
-from jobs.grouping import Grouping, InProcess, Progress
+from jobs.preparing.grouping import Grouping, InProcess, Progress
 from jobs.terminal import run_command
 from jobs.understanding import SideTables, side_tables, understand
 
@@ -95,7 +95,7 @@ def _grouping(pieces: list[Piece], engine: str, schema: Schema) -> Grouping:
     if engine == "local" or (engine == "auto" and not large):
         return InProcess(pieces, schema.columns_of("interactions"))
     from jobs.cluster import attach  # importing Ray takes seconds
-    from jobs.ray_grouping import OnRay
+    from jobs.preparing.ray_grouping import OnRay
 
     attach()
     return OnRay(pieces, schema.columns_of("interactions"))

@@ -25,12 +25,12 @@ from engine.learning.experiment import Experiment, set_up
 from engine.learning.meta import MetaModel
 from engine.learning.setup import build_model, build_training
 from engine.learning.training import PassReport
-from jobs.checkpoints import STATE, identity_of, naming_the_last_good, plain_options, resume, save
 from jobs.commands.pretrain import pretrain_command
-from jobs.metrics import recorded
 from jobs.publish import publish
-from jobs.storage import Folder
 from jobs.terminal import run_command, show_passes, tell
+from jobs.training.checkpoints import STATE, identity_of, naming_the_last_good, plain_options, resume, save
+from jobs.training.metrics import recorded
+from jobs.training.storage import Folder
 
 
 def pretrain(
@@ -83,7 +83,7 @@ def train(
         model: where to start; None: it is counted.
     """
     if experiment.config.train.workers:
-        from jobs.distributed import train_distributed  # importing Ray takes seconds
+        from jobs.training.distributed import train_distributed  # importing Ray takes seconds
 
         return train_distributed(experiment, data, out, storage, run, model)
     return train_here(experiment, out, Folder.at(storage, run), model)

@@ -6,7 +6,7 @@ DIR gets best.toml (the best options), artifact (the model they gave), trials.cs
 plane.png; DIR/trials is Ray Tune's folder, which TensorBoard reads, and DIR/runs holds the checkpoints. The
 same command with --resume goes on where an interrupted sweep was: finished trials are kept, others go on
 from their checkpoints. What a trial does is in ``trial``, what is searched in ``search_space``, how
-trials are chosen in ``searchers``, how they are shown in ``sweep_board`` and ``sweep_plots``.
+trials are chosen in ``sweep.searchers``, how they are shown in ``sweep.board`` and ``sweep.plots``.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from engine.data.dataset import Dataset
 from engine.errors import ConfigError, TrainingError
 from engine.evaluation.validation import MEASURES
 from engine.learning.experiment import set_up
-from jobs.checkpoints import plain_options
 from jobs.cluster import attach
 from jobs.commands.tune import tune_command
 from jobs.pretrain import describe, train
 from jobs.search_space import Search
-from jobs.searchers import at_once, param_space, resources, tune_config
-from jobs.sweep_board import Board, Row, ranked, row_of, table
-from jobs.sweep_plots import plane, plot_parallel, plot_plane
-from jobs.sweep_results import write_best, write_csv
+from jobs.sweep.board import Board, Row, ranked, row_of, table
+from jobs.sweep.plots import plane, plot_parallel, plot_plane
+from jobs.sweep.results import write_best, write_csv
+from jobs.sweep.searchers import at_once, param_space, resources, tune_config
+from jobs.sweep.trial import Counts, Sweep, trial
 from jobs.terminal import console, run_command, show_passes
-from jobs.trial import Counts, Sweep, trial
+from jobs.training.checkpoints import plain_options
 
 TRIALS, RUNS, WHAT = "trials", "runs", "sweep.json"
 

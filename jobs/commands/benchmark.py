@@ -27,7 +27,7 @@ def benchmark_command(
 ) -> None:
     """Compare with tuned rivals on many data sets; resumable. Default: the shipped cold-user benchmark."""
     from jobs.benchmark import benchmark, show, stop_if_failed
-    from jobs.benchmark_plan import read_plan
+    from jobs.benchmarking.plan import read_plan
 
     plan = read_plan(file).only(data or (), method or (), seed or ())
     groups = benchmark(plan, file.parent, out)

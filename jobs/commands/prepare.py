@@ -41,7 +41,7 @@ def prepare_command(
     """Turn tables of events, items and users into a data set for pretraining."""
     from engine.data.tables.schema import Schema, read_schema
     from jobs.prepare import prepare
-    from jobs.prepare_summary import progress_bars, summary
+    from jobs.preparing.summary import progress_bars, summary
 
     told = (read_schema(schema) if schema else Schema()).with_columns(column or [])
     with hushed(quiet or as_json), progress_bars() as progress:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from engine.data.features.kinds import IGNORE
 from jobs.inspection.findings import Events, Inspection, Problem, Table
-from jobs.prepare_summary import hints, relation_line
+from jobs.preparing.summary import hints, relation_line
 
 SHOWN = 12  # signals
 

@@ -23,9 +23,9 @@ from engine.data.sources.checkerboard import checkerboard
 from engine.learning.experiment import Experiment, set_up
 from engine.learning.setup import build_model, build_training
 from engine.learning.training import PassReport
-from jobs.distributed import train_distributed
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain
+from jobs.training.distributed import train_distributed
 from tests.jobs.test_pretrain import assert_close, config
 from tests.processes import descendants, titled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jobs.benchmark_plan import Plan
+from jobs.benchmarking.plan import Plan
 from tests.small import SMALL
 
 PROTOCOL = {"query_after": 5, "shots": [0, 1, 2, 5]}

@@ -17,7 +17,7 @@ from ray.util.state import list_actors
 
 from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
-from jobs.distributed import train_distributed
+from jobs.training.distributed import train_distributed
 from tests.jobs.test_pretrain import config
 from tests.redis_server import free_port
 

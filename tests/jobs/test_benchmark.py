@@ -21,8 +21,8 @@ from engine.evaluation.evaluate import evaluate
 from engine.evaluation.results import Report
 from engine.learning.experiment import set_up
 from jobs import benchmark as job
-from jobs.benchmark_cell import METHODS, Cell, Failure, Outcome, attempt, load_report, save_report
-from jobs.benchmark_tables import beside, grouped, markdown, notes, relative_lead, summary
+from jobs.benchmarking.cell import METHODS, Cell, Failure, Outcome, attempt, load_report, save_report
+from jobs.benchmarking.tables import beside, grouped, markdown, notes, relative_lead, summary
 from tests.jobs.benchmark_plans import FAST, OPTIONS, plan_of
 
 
@@ -96,7 +96,7 @@ class TestCell:
         def broken(*_: object) -> None:
             raise ZeroDivisionError("of all things")
 
-        monkeypatch.setattr("jobs.benchmark_cell.fit", broken)
+        monkeypatch.setattr("jobs.benchmarking.cell.fit", broken)
         outcome = attempt(cell)[1]
         assert isinstance(outcome, Failure)
         assert outcome.message == "ZeroDivisionError: of all things"
@@ -165,7 +165,7 @@ class TestRun:
 import os, signal
 from pathlib import Path
 from jobs.benchmark import benchmark
-from jobs.benchmark_cell import attempt
+from jobs.benchmarking.cell import attempt
 from tests.jobs.benchmark_plans import plan_of
 
 def execute(cells):

@@ -16,8 +16,8 @@ from ray.util.placement_group import placement_group_table
 
 from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
-from jobs.distributed import train_distributed
 from jobs.pretrain import pretrain
+from jobs.training.distributed import train_distributed
 from tests.jobs.test_pretrain import assert_close, config
 from tests.processes import descendants, left_of, titled
 from tests.small import SMALL

@@ -17,10 +17,10 @@ from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
 from engine.learning.training import Training
 from jobs import pretrain as pretrain_job
-from jobs.checkpoints import save
 from jobs.prepare import prepare
 from jobs.pretrain import pretrain, train_here
-from jobs.storage import Folder
+from jobs.training.checkpoints import save
+from jobs.training.storage import Folder
 from tests.small import SMALL
 
 

@@ -27,7 +27,7 @@ from engine.learning.experiment import set_up
 from engine.learning.setup import build_model, count, counted_by
 from jobs.pretrain import pretrain
 from jobs.search_space import Search, read_search
-from jobs.trial import Counts
+from jobs.sweep.trial import Counts
 from jobs.tune import sweep
 from tests.small import SMALL
 

@@ -13,9 +13,9 @@ from engine.data.dataset import Dataset
 from engine.learning.experiment import Experiment, set_up
 from engine.learning.setup import build_model, build_training
 from engine.learning.training import Training
-from jobs.checkpoints import adopt, identity_of, resume, save, standing
 from jobs.search_space import MUTABLE
-from jobs.storage import Folder
+from jobs.training.checkpoints import adopt, identity_of, resume, save, standing
+from jobs.training.storage import Folder
 from tests.small import SMALL
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from engine.data.dataset import read_manifest
 from engine.errors import ConfigError, DataError
-from jobs.benchmark_cell import METHODS
-from jobs.benchmark_data import ready
-from jobs.benchmark_plan import DataSpec, read_plan
+from jobs.benchmarking.cell import METHODS
+from jobs.benchmarking.data import ready
+from jobs.benchmarking.plan import DataSpec, read_plan
 from jobs.commands.benchmark import COLD_USERS
 from tests.jobs.benchmark_plans import PROTOCOL, plan_of
 

@@ -7,7 +7,7 @@ import pytest
 
 from engine.config import Config, load_config
 from jobs.search_space import Search
-from jobs.searchers import _inside, param_space, scheduler, searcher
+from jobs.sweep.searchers import _inside, param_space, scheduler, searcher
 
 
 def search(**options: object) -> Search:

@@ -32,7 +32,7 @@ from engine.learning.batches import Batch
 from engine.learning.experiment import Experiment
 from engine.learning.folds import FOLDS
 from engine.learning.windows import WINDOW_USERS, Window, fold_counts, steps_in, windows
-from jobs.shares import STEPS, Share, from_row, to_row
+from jobs.training.shares import STEPS, Share, from_row, to_row
 
 AT_ONCE = 2  # windows read ahead
 MAX_BLOCKS = 1000  # of instructions; each block is read by one Ray task

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from engine.evaluation.plot import GREY, INK
 from jobs.search_space import Choices, Domain, Range
-from jobs.sweep_board import Row, ranked
+from jobs.sweep.board import Row, ranked
 
 RATES = ("inner.inner_lr", "outer.outer_lr")
 COLOURS = "viridis"

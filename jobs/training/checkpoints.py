@@ -19,8 +19,8 @@ from engine.errors import ConfigError, TrainingError
 from engine.learning.experiment import Experiment
 from engine.learning.training import Training
 from engine.learning.workers import rank
-from jobs.spread_rows import load_rows, save_rows, serialised
-from jobs.storage import Folder
+from jobs.training.spread_rows import load_rows, save_rows, serialised
+from jobs.training.storage import Folder
 
 STATE = "training.pt"
 Identity = Mapping[str, str]

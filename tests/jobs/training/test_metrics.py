@@ -11,9 +11,10 @@ from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event
 
 from engine.learning.training import PassReport
-from jobs import metrics, terminal
-from jobs.metrics import MEASURED, recorded, to_ray
-from jobs.storage import Folder
+from jobs import terminal
+from jobs.training import metrics
+from jobs.training.metrics import MEASURED, recorded, to_ray
+from jobs.training.storage import Folder
 
 REPORTS = [PassReport(1, 3.5, 0.25, 0.25, 1.5), PassReport(2, 3.25, 0.125, 0.25, 1.0)]
 

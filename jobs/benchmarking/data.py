@@ -17,7 +17,7 @@ from engine.data.sources.movielens import MOVIELENS_NOTICE, movielens_100k
 from engine.data.tables.files import find_files
 from engine.data.tables.schema import Schema
 from engine.errors import ConfigError
-from jobs.benchmark_plan import DataSpec
+from jobs.benchmarking.plan import DataSpec
 from jobs.prepare import prepare
 from jobs.terminal import console
 

@@ -12,18 +12,18 @@ from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
 from engine.learning.setup import build_model, build_training
 from engine.recommender import Recommender
-from jobs.checkpoints import identity_of, resume, save
 from jobs.pretrain import pretrain
-from jobs.spread_rows import load_rows, save_rows
-from jobs.storage import Folder
+from jobs.training.checkpoints import identity_of, resume, save
+from jobs.training.spread_rows import load_rows, save_rows
+from jobs.training.storage import Folder
 from tests.small import SMALL
 
 OPTIONS = (*SMALL, "items.full_softmax_max=10", "items.negatives=20", "outer.passes=2")
 
 
 def as_worker(monkeypatch: pytest.MonkeyPatch, rank: int, world: int) -> None:
-    monkeypatch.setattr("jobs.spread_rows.rank", lambda: rank)
-    monkeypatch.setattr("jobs.spread_rows.world", lambda: world)
+    monkeypatch.setattr("jobs.training.spread_rows.rank", lambda: rank)
+    monkeypatch.setattr("jobs.training.spread_rows.world", lambda: world)
 
 
 def test_three_workers_read_what_two_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.storage import Folder
+from jobs.training.storage import Folder
 
 if TYPE_CHECKING:  # brings torch, which only training needs
     from engine.learning.training import PassReport

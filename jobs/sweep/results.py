@@ -13,7 +13,7 @@ import tomli_w
 
 from engine.config import Config, flat, to_dict
 from jobs.search_space import nested
-from jobs.sweep_board import Row
+from jobs.sweep.board import Row
 
 
 def write_best(config: Config, origin: str, path: Path) -> None:

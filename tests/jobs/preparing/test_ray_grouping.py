@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.ray_grouping import _whole_shards
+from jobs.preparing.ray_grouping import _whole_shards
 
 USERS_IN = np.array([2, 3])
 ROWS = pa.table({"user_row": [4, 0, 2, 1, 3], "shard": [1, 0, 1, 0, 1]})

@@ -44,11 +44,11 @@ from engine.learning.plan import Plan
 from engine.learning.setup import build_model, plan_of
 from engine.learning.training import PassReport, Training
 from engine.learning.workers import averaged, gather_from_workers
-from jobs.checkpoints import Identity, identity_of, naming_the_last_good, read_state, resume, save
 from jobs.cluster import attach
 from jobs.publish import publish
-from jobs.storage import Folder
-from jobs.stream import Source, StepShares, Stream, Streamed
+from jobs.training.checkpoints import Identity, identity_of, naming_the_last_good, read_state, resume, save
+from jobs.training.storage import Folder
+from jobs.training.stream import Source, StepShares, Stream, Streamed
 
 FAILURES = 3
 """Workers are started anew so many times, not counting nodes that were taken away with notice."""

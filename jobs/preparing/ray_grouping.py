@@ -20,7 +20,7 @@ from engine.data.shards import episode_rows
 from engine.data.tables.files import Piece
 from engine.data.tables.interactions import Lookup, Tally
 from engine.errors import FirstclickError
-from jobs.grouping import COUNTING, GROUPING, Progress, count
+from jobs.preparing.grouping import COUNTING, GROUPING, Progress, count
 
 MAX_PARTITIONS = 64  # each is a bucket of the shuffle; Ray Data's default of 200 is slow for small data
 

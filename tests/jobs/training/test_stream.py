@@ -19,8 +19,8 @@ from engine.learning.batches import Batch
 from engine.learning.experiment import Experiment, set_up
 from engine.learning.setup import build_model, build_training
 from jobs.prepare import prepare
-from jobs.shares import from_row
-from jobs.stream import Source, Streamed, rows_of_window
+from jobs.training.shares import from_row
+from jobs.training.stream import Source, Streamed, rows_of_window
 from tests.small import SMALL
 
 

@@ -16,7 +16,7 @@ from engine.errors import DataError
 from engine.evaluation.metrics import Estimate
 from engine.evaluation.report import lead, markdown_table, rows
 from engine.evaluation.results import Report, over_splits
-from jobs.benchmark_cell import Cell, Failure, Outcome
+from jobs.benchmarking.cell import Cell, Failure, Outcome
 
 METRIC = "ndcg@10"
 

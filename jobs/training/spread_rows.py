@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.learning.exchange import interleaved
 from engine.learning.workers import rank, world
-from jobs.storage import Folder
+from jobs.training.storage import Folder
 
 CATALOGUE, ROWS = "catalogue", "rows-"
 

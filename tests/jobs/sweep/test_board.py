@@ -13,9 +13,9 @@ from rich.console import Console
 
 from engine.config import Config, load_config
 from jobs.search_space import Choices, Range
-from jobs.sweep_board import Board, Row, ranked, table
-from jobs.sweep_plots import _height, plane, plot_parallel, plot_plane
-from jobs.sweep_results import write_best, write_csv
+from jobs.sweep.board import Board, Row, ranked, table
+from jobs.sweep.plots import _height, plane, plot_parallel, plot_plane
+from jobs.sweep.results import write_best, write_csv
 
 SPACE = {
     "outer.outer_lr": Range(type="float", min=1e-4, max=1e-2, scale="log"),

@@ -23,10 +23,10 @@ from engine.errors import TrainingError
 from engine.learning.experiment import Experiment, set_up
 from engine.learning.setup import Counted, build_model, count, counted_by
 from engine.learning.training import PassReport
-from jobs.checkpoints import adopt, identity_of, standing
 from jobs.pretrain import train
 from jobs.search_space import MUTABLE, Search
-from jobs.storage import Folder
+from jobs.training.checkpoints import adopt, identity_of, standing
+from jobs.training.storage import Folder
 
 KEPT = 8
 """Counts kept in the object store: where more differ, the oldest are counted again."""

@@ -8,7 +8,7 @@ import pytest
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 
 from engine.errors import ConfigError
-from jobs.storage import Folder
+from jobs.training.storage import Folder
 
 
 def folders(tmp_path: Path) -> list[Folder]:

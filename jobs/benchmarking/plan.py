@@ -18,7 +18,7 @@ from engine.config import Config, Count, Section, load_config
 from engine.data.dataset import read_manifest
 from engine.errors import ConfigError
 from engine.evaluation.protocol import SHOTS
-from jobs.benchmark_cell import METHODS, Cell
+from jobs.benchmarking.cell import METHODS, Cell
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 Shots = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]

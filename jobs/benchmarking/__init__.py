@@ -1,0 +1,1 @@
+"""``firstclick benchmark``: what is compared with what, one comparison, and the tables of all."""

@@ -1,0 +1,1 @@
+"""A sweep over options under Ray Tune: one trial, who proposes the next, tables, pictures and files."""
