@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from engine.data.episodes import Episodes
+from engine.learning.descent import Descent
 from engine.learning.meta import MetaModel, Noise, Rule
 from engine.learning.optimiser import load_moments
 from engine.learning.workers import sum_over_workers, world
@@ -28,7 +30,7 @@ class OuterStep:
         model: updated in place.
         optimiser: over the model's parameters.
         rule, population_weight: see :meth:`MetaModel.forward`.
-        wrap: puts the model into DistributedDataParallel.
+        wrap: for several workers, `averaged`.
     """
 
     def __init__(
@@ -93,3 +95,13 @@ class OuterStep:
             episodes.to(device), fold, noise.to(device), self.rule, self.population_weight
         )
         return loss
+
+
+def averaged(model: MetaModel) -> DistributedDataParallel:
+    """The outer loss with its gradient averaged over workers. Buffers never change: they are sent once.
+
+    Descent may leave parameters without a gradient: in the first order, with Reptile, or in a worker whose
+    share of a step is nobody. The others must not wait for these.
+    """
+    descends = isinstance(model.inner, Descent)
+    return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=descends)

@@ -5,28 +5,12 @@ Knows nothing of Ray: who starts the workers joins them by ``torch.distributed``
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
-
-from engine.learning.descent import Descent
-
-if TYPE_CHECKING:
-    from engine.learning.meta import MetaModel
 
 T = TypeVar("T")
-
-
-def averaged(model: MetaModel) -> DistributedDataParallel:
-    """The outer loss with its gradient averaged over workers. Buffers never change: they are sent once.
-
-    Descent may leave parameters without a gradient: in the first order, with Reptile, or in a worker whose
-    share of a step is nobody. The others must not wait for these.
-    """
-    descends = isinstance(model.inner, Descent)
-    return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=descends)
 
 
 def rank() -> int:

@@ -40,10 +40,11 @@ from engine.data.dataset import Dataset
 from engine.errors import FirstclickError, TrainingError
 from engine.learning.experiment import Experiment, set_up
 from engine.learning.meta import MetaModel
+from engine.learning.outer_step import averaged
 from engine.learning.plan import Plan
 from engine.learning.setup import build_model, plan_of
 from engine.learning.training import PassReport, Training
-from engine.learning.workers import averaged, gather_from_workers
+from engine.learning.workers import gather_from_workers
 from jobs.cluster import attach
 from jobs.publish import publish
 from jobs.training.checkpoints import Identity, identity_of, naming_the_last_good, read_state, resume, save

@@ -15,10 +15,10 @@ from engine.data.episodes import Episodes, draw_episodes
 from engine.learning.meta import Noise
 from engine.learning.negatives import Negatives
 from engine.learning.noise import hidden_rows
+from engine.learning.outer_step import averaged
 from engine.learning.small_catalogue import SmallCatalogue, in_terms_of, needed, weights
 from engine.learning.spectral import item_factors
 from engine.learning.training import Training
-from engine.learning.workers import averaged
 from tests.engine.learning.test_training import GRADIENT, assert_same, finish, training
 
 LARGE = ("items.full_softmax_max=10", "items.dropout=0")

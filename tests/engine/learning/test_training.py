@@ -20,9 +20,9 @@ from engine.data.episodes import draw_episodes
 from engine.errors import TrainingError
 from engine.learning.experiment import set_up
 from engine.learning.noise import draw_noise
+from engine.learning.outer_step import averaged
 from engine.learning.setup import build_model, build_training
 from engine.learning.training import Training
-from engine.learning.workers import averaged
 from tests.small import SMALL
 
 FEW = (*SMALL, "outer.passes=3")
