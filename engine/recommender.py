@@ -195,8 +195,9 @@ class Recommender:
         candidates: Sequence[str] | None = None,
         filter: Filter | None = None,
         asked: Sequence[str] = (),
+        seed: int | None = None,
     ) -> Questions:
-        """The K items to ask this user about next, the most telling first, chosen as a set.
+        """The K items to ask this user about next, the most telling first, chosen as a set among some drawn.
 
         An answer is an event; one that the user cannot give ("never heard of it") is none: name the item in
         ``asked``, so that it is not asked again. Items of ``events`` are not asked about, either.
@@ -205,11 +206,14 @@ class Recommender:
             events, user, candidates, filter: as for `recommend`.
             k: at most this many.
             asked: items already asked about.
+            seed: from 0; the same seed, events and model: the same questions. None: others each time.
 
         Raises:
-            RequestError: as for `recommend`; also where the model adapts by gradient descent.
+            RequestError: as for `recommend`, or a negative seed; also where the model adapts by gradient
+                descent.
         """
         check_k(k)
+        check_seed(seed)
         self._scorer.need_posterior()
         with lap("adapt"):
             adapted = self._adapt(events, user)
@@ -217,7 +221,8 @@ class Recommender:
         open_N = np.ones(len(self.item_ids), np.bool_) if allowed_N is None else allowed_N.copy()
         open_N[adapted.support.item_row] = False
         open_N[[self._rows[i] for i in map(str, asked) if i in self._rows]] = False
-        rows, gains, known = questions(self._scorer, adapted, open_N, self._default_signal, int(k))
+        rng = np.random.default_rng(seed)
+        rows, gains, known = questions(self._scorer, adapted, open_N, self._default_signal, int(k), rng)
         items = tuple(
             Question(self.item_ids[row], gain, chance)
             for row, gain, chance in zip(rows.tolist(), gains.tolist(), known.tolist(), strict=True)
@@ -342,3 +347,12 @@ def check_k(k: object) -> None:
     """Raise RequestError unless k is a whole number from 1."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise RequestError(f"k = {k!r}", fix="Ask for at least one item.")
+
+
+def check_seed(seed: object) -> None:
+    """Raise RequestError unless the seed is None or a whole number from 0."""
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if seed is not None and not (whole and seed >= 0):  # type: ignore[operator]
+        raise RequestError(
+            f"seed = {seed!r}", fix="Give an integer from 0, or None for another draw each time."
+        )

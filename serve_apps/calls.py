@@ -69,6 +69,7 @@ class Recommend(WhoAndWhat, total=False):
 
 class Elicit(WhoAndWhat, total=False):
     asked: Sequence[str | int]
+    seed: int
 
 
 class _RollOut(TypedDict):

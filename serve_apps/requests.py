@@ -20,6 +20,11 @@ FEATURES_MAX = 256
 FILTERS_MAX = 16
 QUESTIONS_MAX = 50
 
+Seed = Annotated[
+    int | None,
+    Field(ge=0, lt=2**63, description="The same seed, the same draw; default: a new draw each time."),
+]
+
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -85,9 +90,7 @@ class Explore(_Request):
 
     method: Literal["thompson", "ucb"]
     strength: float = Field(1.0, ge=0, le=1e6, description="0: not at all.")
-    seed: int | None = Field(
-        None, ge=0, lt=2**63, description="The same seed, the same draw; default: a new draw each time."
-    )
+    seed: Seed = None
 
 
 class Choice(Person):
@@ -164,6 +167,7 @@ class ElicitRequest(Choice):
     asked: list[Id] = Field(
         default=[], max_length=EVENTS_MAX, description="Items that the person could say nothing about."
     )
+    seed: Seed = None
 
 
 class CompareRequest(Person):

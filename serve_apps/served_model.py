@@ -106,6 +106,7 @@ class ServedModel:
                 candidates=request.candidates,
                 filter=request.conditions(),
                 asked=request.asked,
+                seed=request.seed,
             )
 
         questions, unread = self._ask(ask, history)

@@ -1,7 +1,10 @@
 """Which items to ask a newcomer about: those whose answers are expected to tell most about the user.
 
 What an answer is worth is how much it tells about the user's vector, in nats; a question is worth that times
-the chance that the user knows the item at all. Knows nothing of requests.
+the chance that the user knows the item at all. Questions are chosen among a few drawn at random from the
+well-known items, so that answers are events much like those that the prior learned from. The most telling
+items of the whole catalogue are always the same popular few; people answer them more often, and are served
+worse (CHANGELOG has the figures). Knows nothing of requests.
 
 Shapes: N catalogue, M items that may be asked about, D embedding, K questions.
 """
@@ -15,20 +18,30 @@ from engine.ranking.posterior import Array, quadratic
 from engine.ranking.scorer import Adapted, Scorer
 from engine.ranking.slate import best_rows
 
-POOL = 4000
-"""Items that may be asked about: those that most people know."""
+POOL = 200
+"""Items that may be asked about, at least: those that most people know."""
+
+DRAWS = 3
+"""Items drawn for each question."""
 
 
 def questions(
-    scorer: Scorer, user: Adapted, open_N: NDArray[np.bool_], signal: int, k: int
+    scorer: Scorer,
+    user: Adapted,
+    open_N: NDArray[np.bool_],
+    signal: int,
+    k: int,
+    rng: np.random.Generator,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Which of the open items to ask about: rows, expected gains and chances of an answer, (K,).
 
     Args:
         signal: that of an expected answer.
+        rng: draws the items among which is chosen.
     """
     known_N = scorer.known_N
-    pool_M = best_rows(known_N, open_N, POOL)
+    well_known = best_rows(known_N, open_N, max(POOL, DRAWS * k))
+    pool_M = rng.choice(well_known, min(DRAWS * k, len(well_known)), replace=False)
     phi_MD, known_M = scorer.phi_ND[pool_M], known_N[pool_M].astype(np.float64)
     precision_M = scorer.adapter.answer_precision(signal, phi_MD, user.posterior)
     rows, gains = most_telling(user.posterior.covariance, phi_MD, precision_M, known_M, k)

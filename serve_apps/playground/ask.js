@@ -1,4 +1,4 @@
-// "Ask me": the question whose answer would tell the model most.
+// "Ask me": the question, of a few drawn, whose answer would tell the model most.
 
 import { call } from "./api.js";
 import { find, h } from "./dom.js";
@@ -14,7 +14,7 @@ async function ask() {
   current = items[0] ?? null;
   if (!current) return close();
   find("question").replaceChildren(
-    h("p", { class: "ask" }, "Your view of this would tell most"),
+    h("p", { class: "ask" }, "Your view of this would tell much"),
     h("p", { class: "title" }, titleOf(current)),
     features(current.item_id),
     rating(current),

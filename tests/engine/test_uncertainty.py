@@ -121,6 +121,12 @@ def test_questions_come_with_falling_gains_once_each(rec: Recommender) -> None:
     assert all(0 < question.known < 1 for question in questions)
 
 
+def test_questions_are_drawn_and_a_seed_repeats_them(rec: Recommender) -> None:
+    asked = [tuple(rec.elicit(EVENTS, k=2, seed=seed).item_ids) for seed in range(20)]
+    assert asked == [tuple(rec.elicit(EVENTS, k=2, seed=seed).item_ids) for seed in range(20)]
+    assert len(set(asked)) > 10
+
+
 def test_the_chance_to_know_an_item_is_the_share_of_users_who_met_it(rec: Recommender) -> None:
     known = {q.item_id: q.known for q in rec.elicit(k=60)}
     assert sum(known.values()) == pytest.approx(12, rel=1e-4)  # every user of the world has twelve items
@@ -152,6 +158,8 @@ def test_similar_needs_an_item_of_the_catalogue(rec: Recommender) -> None:
         rec.similar("i1", 0)
     with pytest.raises(RequestError, match="k = 0"):
         rec.elicit(k=0)
+    with pytest.raises(RequestError, match="seed = -1"):
+        rec.elicit(seed=-1)
 
 
 def test_descent_knows_no_uncertainty(by_descent: Recommender) -> None:

@@ -35,14 +35,14 @@ def test_each_option_gives_what_the_engine_gives(real_client, real, option: Any)
 
 
 def test_questions_are_the_engines_and_what_was_asked_is_not_asked_again(real_client, real) -> None:
-    answer = real_client("POST", "/v1/elicit", json={"events": EVENTS, "k": 3})
+    answer = real_client("POST", "/v1/elicit", json={"events": EVENTS, "k": 3, "seed": 7})
     assert answer.status_code == 200
-    questions = real.elicit(EVENTS, k=3)
+    questions = real.elicit(EVENTS, k=3, seed=7)
     assert pairs(answer, "gain") == [(q.item_id, q.gain) for q in questions]
     assert answer.json()["items"][0]["title"].startswith("Film ")
     assert answer.json()["shots"] == 2
     first = questions.item_ids[0]
-    again = real_client("POST", "/v1/elicit", json={"events": EVENTS, "k": 3, "asked": [first]})
+    again = real_client("POST", "/v1/elicit", json={"events": EVENTS, "k": 3, "seed": 7, "asked": [first]})
     assert first not in [item["item_id"] for item in again.json()["items"]]
 
 
@@ -72,6 +72,7 @@ def test_likeness_to_an_unknown_item_is_404(real_client, item_id: str) -> None:
         ("recommend", {"explore": {"method": "ucb", "seed": 2**63}}, "#/explore/seed"),
         ("elicit", {"k": 51}, "#/k"),
         ("elicit", {"asked": [None]}, "#/asked/0"),
+        ("elicit", {"seed": -1}, "#/seed"),
         ("elicit", {"events": [{"item_id": "103", "value": 99}]}, "99"),
     ],
 )
