@@ -5,7 +5,7 @@
 DIR gets best.toml (the best options), artifact (the model they gave), trials.csv, parallel.png and
 plane.png; DIR/trials is Ray Tune's folder, which TensorBoard reads, and DIR/runs holds the checkpoints. The
 same command with --resume goes on where an interrupted sweep was: finished trials are kept, others go on
-from their checkpoints. What a trial does is in ``trial``, what is searched in ``search_space``, how
+from their checkpoints. What a trial does is in ``sweep.trial``, what is searched in ``search_space``, how
 trials are chosen in ``sweep.searchers``, how they are shown in ``sweep.board`` and ``sweep.plots``.
 """
 
@@ -35,7 +35,7 @@ from jobs.sweep.board import Board, Row, ranked, row_of, table
 from jobs.sweep.plots import plane, plot_parallel, plot_plane
 from jobs.sweep.results import write_best, write_csv
 from jobs.sweep.searchers import at_once, param_space, resources, tune_config
-from jobs.sweep.trial import Counts, Sweep, trial
+from jobs.sweep.trial import Counts, Sweep, Trial
 from jobs.terminal import console, run_command, show_passes
 from jobs.training.checkpoints import plain_options
 
@@ -67,7 +67,7 @@ def sweep(data: Path, search: Search, out: Path, base: Config, resume: bool = Fa
     experiment = set_up(dataset, base)  # says what is wrong before any trial starts
     identity = {"search": search.model_dump(mode="json"), "configuration": plain_options(base)}
     _claim(out, {"data set": dataset.manifest["fingerprint"], **identity}, resume)
-    attach(dashboard=bool(base.train.workers))  # trials are stopped
+    attach()
     console.print(f"{search.trials} trials, {at_once(base)} at once: {describe(experiment)}")
     shared = ray.put(dataset)
     counts = ray.remote(num_cpus=0)(Counts).remote(shared)
@@ -105,7 +105,7 @@ def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
     """All trials, the best first."""
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing: the board does
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    trainable = tune.with_resources(tune.with_parameters(trial, sweep=sweep), resources(sweep.base))
+    trainable = tune.with_resources(tune.with_parameters(Trial, sweep=sweep), resources(sweep.base))
     folder = str(out / TRIALS)
     if resume and tune.Tuner.can_restore(folder):
         tuner = tune.Tuner.restore(

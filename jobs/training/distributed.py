@@ -56,7 +56,7 @@ FAILURES = 3
 KEPT = 2
 """Checkpoints kept."""
 NOTICE_STEPS = 50
-"""Steps between looking whether a node will be taken away; it costs some milliseconds."""
+"""Steps between looking whether a node will be taken away and whether anybody listens: some milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ def train_distributed(
                 continue
     finally:
         reports.shutdown()  # workers stop where nobody listens
+        fit.join()
     state = trained(fit.result())
     if out is not None and isinstance(start, MetaModel):
         start.load_state_dict(state["best"])
@@ -210,10 +211,17 @@ def _train(start: Start, reports: Queue | None) -> None:
     batches = Streamed(iter(rows))
     training = start.plan.training(model.to(get_device()), batches, _averaged, rank, world)
     agreed(lambda: _resume(training, start.identity))
+    listener = reports if rank == 0 else None
     saving = _Saving(training, start)
-    for report in training.run(saving.after_step):
+
+    def after_step() -> None:
+        saving.after_step()
+        if training.steps_done % NOTICE_STEPS == 0:
+            agreed(partial(_tell, listener))
+
+    for report in training.run(after_step):
         saving.after_pass(report)
-        agreed(partial(_tell, reports if rank == 0 else None, report))
+        agreed(partial(_tell, listener, report))
     if isinstance(start.model, Spread) and start.model.out is not None:
         best = training.best_model()  # all workers bring their rows of it to the first
         parts = (start.model.experiment(), best.cpu(), training.best_quality, start.model.out)
@@ -238,10 +246,13 @@ def _resume(training: Training, identity: Identity) -> None:
         resume(training, identity, Folder(checkpoint.filesystem, checkpoint.path))
 
 
-def _tell(reports: Queue | None, report: PassReport) -> None:
+def _tell(listener: Queue | None, report: PassReport | None = None) -> None:
+    """Tell of a pass, or see whether anybody would listen."""
     try:
-        if reports is not None:
-            reports.put(report)
+        if listener is not None and report is not None:
+            listener.put(report)
+        elif listener is not None:
+            listener.qsize()
     except RayActorError:
         raise TrainingError("stopped, for whoever started it is gone") from None
 
