@@ -29,7 +29,7 @@ from engine.evaluation.validation import MEASURES
 from engine.learning.experiment import set_up
 from jobs.cluster import attach
 from jobs.commands.tune import tune_command
-from jobs.pretrain import describe, train
+from jobs.pretrain import describe, train_here
 from jobs.search_space import Search
 from jobs.sweep.board import Board, Row, ranked, row_of, table
 from jobs.sweep.plots import plane, plot_parallel, plot_plane
@@ -37,7 +37,7 @@ from jobs.sweep.results import write_best, write_csv
 from jobs.sweep.searchers import at_once, param_space, resources, tune_config
 from jobs.sweep.trial import Counts, Sweep, Trial
 from jobs.terminal import console, run_command, show_passes
-from jobs.training.checkpoints import plain_options
+from jobs.training.checkpoints import newest, plain_options
 
 TRIALS, RUNS, WHAT = "trials", "runs", "sweep.json"
 
@@ -133,7 +133,7 @@ def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
 
 
 def _publish(rows: Sequence[Row], sweep: Sweep, out: Path, measure: str) -> None:
-    """Write tables and pictures, and the best trial's model: its run, published by pretrain."""
+    """Write tables and pictures, and the best trial's model: its run, published by this process."""
     space, best = sweep.search.search, rows[0]
     write_csv(rows, out / "trials.csv")
     console.print(table(rows, measure, title=f"{len(rows)} trials"))
@@ -151,7 +151,7 @@ def _publish(rows: Sequence[Row], sweep: Sweep, out: Path, measure: str) -> None
     )
     write_best(config, origin, out / "best.toml")
     experiment = set_up(Dataset.load(sweep.data), config)
-    finish = train(experiment, sweep.data, out / "artifact", sweep.runs, best.run)  # no step, if it is done
+    finish = train_here(experiment, out / "artifact", newest(sweep.runs / best.run))  # no step, if it is done
     show_passes(finish, config.outer.passes, measure)
 
 
