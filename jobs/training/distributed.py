@@ -288,7 +288,8 @@ class _Saving:
     def _node_will_go(self, step: int) -> bool:
         if self._noticed or step % NOTICE_STEPS:
             return False
-        self._noticed = ray.train.get_preemption_info() is not None
+        told = ray.train.get_preemption_info() is not None
+        self._noticed = any(gather_from_workers(told))  # all report at the same step, or none
         return self._noticed
 
     def _report(self, with_checkpoint: bool, **metrics: float) -> None:
