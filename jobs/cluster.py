@@ -9,13 +9,8 @@ import logging
 import os
 
 
-def attach(dashboard: bool = False) -> None:
-    """Connect, unless this process is connected already. A local Ray ends with the process.
-
-    Args:
-        dashboard: a local Ray answers questions about its actors, too. Ray Train's cleaner asks whether the
-            controller of a run lives: without an answer, a run that is stopped keeps its placement group.
-    """
+def attach() -> None:
+    """Connect, unless this process is connected already. A local Ray ends with the process."""
     import ray  # takes a second or more: only those who need it wait for it
 
     if not ray.is_initialized():
@@ -24,7 +19,7 @@ def attach(dashboard: bool = False) -> None:
         os.environ.setdefault("RAY_worker_niceness", "0")  # workers of a local Ray would run at nice 15
         ray.init(
             None if "RAY_ADDRESS" in os.environ else "local",
-            include_dashboard=dashboard,
+            include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.WARNING,
         )

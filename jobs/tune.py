@@ -5,7 +5,7 @@
 DIR gets best.toml (the best options), artifact (the model they gave), trials.csv, parallel.png and
 plane.png; DIR/trials is Ray Tune's folder, which TensorBoard reads, and DIR/runs holds the checkpoints. The
 same command with --resume goes on where an interrupted sweep was: finished trials are kept, others go on
-from their checkpoints. What a trial does is in ``trial``, what is searched in ``search_space``, how
+from their checkpoints. What a trial does is in ``sweep.trial``, what is searched in ``search_space``, how
 trials are chosen in ``sweep.searchers``, how they are shown in ``sweep.board`` and ``sweep.plots``.
 """
 
@@ -29,15 +29,15 @@ from engine.evaluation.validation import MEASURES
 from engine.learning.experiment import set_up
 from jobs.cluster import attach
 from jobs.commands.tune import tune_command
-from jobs.pretrain import describe, train
+from jobs.pretrain import describe, train_here
 from jobs.search_space import Search
 from jobs.sweep.board import Board, Row, ranked, row_of, table
 from jobs.sweep.plots import plane, plot_parallel, plot_plane
 from jobs.sweep.results import write_best, write_csv
 from jobs.sweep.searchers import at_once, param_space, resources, tune_config
-from jobs.sweep.trial import Counts, Sweep, trial
+from jobs.sweep.trial import Counts, Sweep, Trial
 from jobs.terminal import console, run_command, show_passes
-from jobs.training.checkpoints import plain_options
+from jobs.training.checkpoints import newest, plain_options
 
 TRIALS, RUNS, WHAT = "trials", "runs", "sweep.json"
 
@@ -67,7 +67,7 @@ def sweep(data: Path, search: Search, out: Path, base: Config, resume: bool = Fa
     experiment = set_up(dataset, base)  # says what is wrong before any trial starts
     identity = {"search": search.model_dump(mode="json"), "configuration": plain_options(base)}
     _claim(out, {"data set": dataset.manifest["fingerprint"], **identity}, resume)
-    attach(dashboard=bool(base.train.workers))  # trials are stopped
+    attach()
     console.print(f"{search.trials} trials, {at_once(base)} at once: {describe(experiment)}")
     shared = ray.put(dataset)
     counts = ray.remote(num_cpus=0)(Counts).remote(shared)
@@ -105,7 +105,7 @@ def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
     """All trials, the best first."""
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing: the board does
     logging.getLogger("optuna").setLevel(logging.WARNING)
-    trainable = tune.with_resources(tune.with_parameters(trial, sweep=sweep), resources(sweep.base))
+    trainable = tune.with_resources(tune.with_parameters(Trial, sweep=sweep), resources(sweep.base))
     folder = str(out / TRIALS)
     if resume and tune.Tuner.can_restore(folder):
         tuner = tune.Tuner.restore(
@@ -133,7 +133,7 @@ def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
 
 
 def _publish(rows: Sequence[Row], sweep: Sweep, out: Path, measure: str) -> None:
-    """Write tables and pictures, and the best trial's model: its run, published by pretrain."""
+    """Write tables and pictures, and the best trial's model: its run, published by this process."""
     space, best = sweep.search.search, rows[0]
     write_csv(rows, out / "trials.csv")
     console.print(table(rows, measure, title=f"{len(rows)} trials"))
@@ -151,7 +151,7 @@ def _publish(rows: Sequence[Row], sweep: Sweep, out: Path, measure: str) -> None
     )
     write_best(config, origin, out / "best.toml")
     experiment = set_up(Dataset.load(sweep.data), config)
-    finish = train(experiment, sweep.data, out / "artifact", sweep.runs, best.run)  # no step, if it is done
+    finish = train_here(experiment, out / "artifact", newest(sweep.runs / best.run))  # no step, if it is done
     show_passes(finish, config.outer.passes, measure)
 
 

@@ -39,10 +39,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """One local cluster of two CPUs for all tests that need Ray; its dashboard knows which actors live."""
+    """One local cluster of two CPUs for all tests that need Ray."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=True, log_to_driver=False, logging_level=logging.WARNING)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     yield
     ray.shutdown()
 

@@ -40,6 +40,11 @@ def test_no_file_imports_what_its_layer_must_not_know(layer: str) -> None:
     assert wrong == []
 
 
-def test_recommending_loads_no_ray() -> None:
-    code = "import sys; from engine import Recommender; sys.exit('ray' in sys.modules)"
+@pytest.mark.parametrize(
+    ("module", "kept_out"),
+    [("engine.recommender", ["ray", "sklearn"]), ("jobs.training.stream", ["torch", "sklearn"])],
+)
+def test_what_takes_seconds_is_loaded_where_it_is_needed(module: str, kept_out: list[str]) -> None:
+    """Ray starts several processes that deal users out, and each of them imports the stream."""
+    code = f"import sys, {module}; sys.exit(any(m in sys.modules for m in {kept_out}))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=PROJECT).returncode == 0

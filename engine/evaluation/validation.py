@@ -7,6 +7,8 @@ Shapes: B held-out users.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -33,11 +35,12 @@ def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -
     """The measure averaged over the numbers of shots, as (sum over users, users).
 
     The sum is minus infinity if a score is not finite: such a model must never be the best.
-    Of several workers each judges every ``world``-th part of the users.
+    The users are cut into a part for each of several workers, at least; a worker judges every ``world``-th.
     """
     view = model.view()
     total, users = 0.0, 0
-    for part in islice(held.parts(), rank, None, world):
+    shares = replace(held, at_once=min(held.at_once, max(1, math.ceil(len(held.users) / world))))
+    for part in islice(shares.parts(), rank, None, world):
         by_shots = [_quality(model, view, e, part.outcomes) for e in part.episodes.values()]
         quality_B = np.mean(by_shots, axis=0)
         total, users = total + float(np.nansum(quality_B)), users + int(np.isfinite(quality_B).sum())

@@ -1,31 +1,34 @@
-"""One trial of a sweep: pretraining with sampled options, which reports to Ray Tune and publishes nothing.
+"""One trial of a sweep: pretraining with sampled options, pass by pass as Ray Tune asks; publishes nothing.
 
 With 0 workers it is pretrain's loop in the trial's own process, with n the same ``build_trainer(config)
 .fit()``. (Ray Train's local mode would be both in one, but Ray 2.60 refuses its calls inside a trial.) A
-trial is a run of its own name: begun again, it goes on from its last checkpoint. Trials share the data
-set, and what is counted from it, through the object store. Knows nothing of searchers or tables.
+trial is a run of its own name: begun again, it goes on from its last checkpoint; stopped, it waits for its
+workers to end. Trials share the data set, and what is counted from it, through the object store. Knows
+nothing of searchers or tables.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray import ObjectRef, tune
+from ray import ObjectRef
 from ray.actor import ActorHandle
+from ray.tune import Trainable
 
 from engine.config import Config
 from engine.data.dataset import Dataset
 from engine.errors import TrainingError
-from engine.learning.experiment import Experiment, set_up
+from engine.learning.experiment import set_up
 from engine.learning.setup import Counted, build_model, count, counted_by
 from engine.learning.training import PassReport
 from jobs.pretrain import train
 from jobs.search_space import MUTABLE, Search
-from jobs.training.checkpoints import adopt, identity_of, standing
+from jobs.training.checkpoints import STATE, adopt, identity_of, standing
 from jobs.training.storage import Folder
 
 KEPT = 8
@@ -42,11 +45,6 @@ class Sweep:
     base: Config
     dataset: ObjectRef[Dataset]
     counts: ActorHandle
-
-    @property
-    def clones(self) -> bool:
-        """Whether trials go on from each other."""
-        return self.search.scheduler == "pbt"
 
 
 class Counts:
@@ -67,33 +65,48 @@ class Counts:
         return [self._known[key]]
 
 
-def trial(sampled: dict[str, Any], sweep: Sweep) -> None:
-    """What Ray Tune runs: reports each pass, then once more that the trial is finished."""
-    config, run = sweep.search.config(sweep.base, sampled), tune.get_context().get_trial_id()
-    try:
-        for report in _reports(config, run, sweep):
-            tune.report(asdict(report), checkpoint=_checkpoint(report, config, sweep.runs / run, sweep))
-    except TrainingError as error:  # others may do better; the same options would meet it again
-        tune.report({"best_quality": -float("inf"), "quality": -float("inf"), "failure": str(error)})
-        return
-    tune.report({**standing(sweep.runs / run), "finished": True})
+class Trial(Trainable):
+    """What Ray Tune runs: a step is a pass; one more says that the trial is finished."""
 
+    def setup(self, config: dict[str, Any], sweep: Sweep | None = None) -> None:
+        """Nothing is done before the first step: a checkpoint may have to be loaded first."""
+        assert sweep is not None, "tune.with_parameters brings it"
+        self._sweep = sweep
+        self.reset_config(config)
 
-def _reports(config: Config, run: str, sweep: Sweep) -> Iterator[PassReport]:
-    (counted,) = ray.get(sweep.counts.of.remote(config))
-    experiment = set_up(ray.get(sweep.dataset), config)
-    _take_over(experiment, sweep.runs / run)
-    return train(experiment, sweep.data, None, sweep.runs, run, build_model(experiment, ray.get(counted)))
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """This process goes on with another trial, or with other rates."""
+        self._config = self._sweep.search.config(self._sweep.base, new_config)
+        self._folder = self._sweep.runs / self.trial_id
+        self._reports = self._train()
+        return True
 
+    def step(self) -> dict[str, Any]:
+        try:
+            report = next(self._reports, None)
+        except TrainingError as error:  # others may do better; the same options would meet it again
+            lost = -float("inf")
+            return {"best_quality": lost, "quality": lost, "failure": str(error), "done": True}
+        return asdict(report) if report else {**standing(self._folder), "finished": True, "done": True}
 
-def _take_over(experiment: Experiment, folder: Path) -> None:
-    """Where the scheduler lets this trial go on from another one, at other rates."""
-    if (checkpoint := tune.get_checkpoint()) is not None:
-        source = Folder(checkpoint.filesystem, checkpoint.path)
-        adopt(source, identity_of(experiment), Folder.at(folder), but=MUTABLE)
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """What others may go on from: the run's own checkpoint."""
+        for path in self._folder.glob(STATE):
+            shutil.copy(path, checkpoint_dir)
 
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Where the scheduler lets this trial go on from another one, at other rates."""
+        experiment = set_up(ray.get(self._sweep.dataset), self._config)
+        target = Folder.at(self._folder)
+        adopt(Folder.at(checkpoint), identity_of(experiment), target, but=MUTABLE)
 
-def _checkpoint(report: PassReport, config: Config, folder: Path, sweep: Sweep) -> tune.Checkpoint | None:
-    """What others may go on from."""
-    saved = report.passes_done % config.train.checkpoint_every == 0
-    return tune.Checkpoint.from_directory(folder) if sweep.clones and saved else None
+    def cleanup(self) -> None:
+        """Stopped: whoever trains for this process must not outlive it."""
+        self._reports.close()
+
+    def _train(self) -> Generator[PassReport, None, None]:
+        sweep = self._sweep
+        (counted,) = ray.get(sweep.counts.of.remote(self._config))
+        experiment = set_up(ray.get(sweep.dataset), self._config)
+        model = build_model(experiment, ray.get(counted))
+        yield from train(experiment, sweep.data, None, sweep.runs, self.trial_id, model)

@@ -85,10 +85,15 @@ def adopt(source: Folder, identity: Identity, folder: Folder, but: Sequence[str]
     folder.write(STATE, serialised({**state, "identity": dict(identity)}))
 
 
-def standing(folder: Path) -> dict[str, Any]:
-    """How far the newest checkpoint in or below ``folder`` is: some of a ``PassReport``."""
-    newest = max(folder.rglob(STATE), key=lambda path: path.stat().st_mtime_ns)
-    state = read_state(Folder.at(newest.parent))
+def newest(run: Path) -> Folder:
+    """Where the last state of a run is: its folder, or the one of Ray Train's last checkpoint of it."""
+    states = list(run.rglob(STATE))
+    return Folder.at(max(states, key=lambda path: path.stat().st_mtime_ns).parent if states else run)
+
+
+def standing(run: Path) -> dict[str, Any]:
+    """How far a run is: some of a ``PassReport``."""
+    state = read_state(newest(run))
     assert state is not None
     done, best = state["passes_done"], state["best_quality"]
     return {"passes_done": done, "quality": best, "best_quality": best}

@@ -3,7 +3,7 @@
 A Ray task reads a window of users, shuffles it, and sends each worker its share of every step, so that each
 user is read once a pass and seen by one worker. A task never holds more than a window, a worker some steps.
 Ray Data keeps the order, so every run of a seed sees the same steps, and a resumed one goes on at the next.
-Knows nothing of models.
+Knows nothing of models: whoever deals users out need not import torch.
 
 Shapes: U users of the data set, P pieces, N catalogue.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,10 +29,12 @@ from engine.data.histories import Histories
 from engine.data.pieces import Piece, pieces_of, read_piece, read_users
 from engine.data.shards import histories_of
 from engine.learning.batches import Batch
-from engine.learning.experiment import Experiment
 from engine.learning.folds import FOLDS
 from engine.learning.windows import WINDOW_USERS, Window, fold_counts, steps_in, windows
 from jobs.training.shares import STEPS, Share, from_row, to_row
+
+if TYPE_CHECKING:
+    from engine.learning.experiment import Experiment
 
 AT_ONCE = 2  # windows read ahead
 MAX_BLOCKS = 1000  # of instructions; each block is read by one Ray task

@@ -13,22 +13,21 @@ from typing import Any
 import ray
 from ray.cluster_utils import Cluster
 from ray.util.placement_group import placement_group_table
-from ray.util.state import list_actors
 
 from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
 from jobs.training.distributed import train_distributed
+from tests.jobs.test_faults import SLOWLY
 from tests.jobs.test_pretrain import config
-from tests.redis_server import free_port
 
 
 def main(data: Path, out: Path, storage: Path) -> None:
     os.environ["RAY_AUTH_MODE"] = "disabled"
     cluster = Cluster()
-    patiently(cluster, num_cpus=0, include_dashboard=True, dashboard_port=free_port())
+    patiently(cluster, num_cpus=0, _system_config={"health_check_period_ms": 500})  # five misses: it is gone
     nodes = [patiently(cluster, num_cpus=1) for _ in range(2)]
     ray.init(address=cluster.address, log_to_driver=False)
-    experiment = set_up(Dataset.load(data), config("train.workers=1"))
+    experiment = set_up(Dataset.load(data), config(*SLOWLY, "train.workers=1"))
     lost = None
     for report in train_distributed(experiment, data, out, storage, "r"):
         print("pass", report.passes_done, flush=True)
@@ -55,8 +54,8 @@ def patiently(cluster: Cluster, **options: Any) -> Any:
 
 
 def where_it_trains() -> str:
-    workers = list_actors(filters=[("class_name", "=", "RayTrainWorker"), ("state", "=", "ALIVE")])
-    return str(workers[0].node_id)
+    (group,) = placement_group_table().values()
+    return str(group["bundles_to_node_id"][0])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,63 +15,36 @@ import pytest
 import ray
 from ray.util.placement_group import placement_group_table
 
-from engine.data.dataset import Dataset
-from engine.learning.experiment import set_up
 from jobs.pretrain import pretrain
-from jobs.training.distributed import train_distributed
-from tests.jobs.test_pretrain import assert_close, config
+from jobs.training.stream import position
+from tests.jobs.test_pretrain import TINY, assert_close, config
 from tests.processes import descendants, left_of, titled
-from tests.small import SMALL
 
 PROJECT = Path(__file__).parents[2]
 WORKER = "RayTrainWorker"
-OPTIONS = [
-    *SMALL,
-    "outer.passes=4",
-    "train.checkpoint_every=1",
-    "train.checkpoint_steps=2",
-    "train.workers=1",
-]
+SLOWLY = ("outer.passes=8", "outer.users_per_step=8", "train.checkpoint_steps=2")
+"""Options of passes long enough to be hit in the middle."""
 
 
 @pytest.fixture(scope="module")
 def undisturbed(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    pretrain(checkerboard_data, folder / "artifact", config(), folder / "runs")
+    pretrain(checkerboard_data, folder / "artifact", config(*SLOWLY), folder / "runs")
     return folder / "artifact"
-
-
-@pytest.mark.ray
-def test_a_killed_worker_is_replaced_and_the_result_is_the_same(
-    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    """SIGKILL within the third pass; Ray Train starts the worker again from the last checkpoint."""
-    options = config("train.workers=1", "train.checkpoint_steps=2")
-    experiment = set_up(Dataset.load(checkerboard_data), options)
-    killed: set[int] = set()
-    for report in train_distributed(experiment, checkerboard_data, tmp_path / "a", tmp_path / "runs", "r"):
-        if report.passes_done == 2 and not killed:
-            killed = titled(WORKER, descendants(os.getpid()))
-            for pid in killed:
-                os.kill(pid, signal.SIGKILL)
-    assert len(killed) == 1
-    assert_close(tmp_path / "a", undisturbed, 0.0)
-    kept = list((tmp_path / "runs" / "r").glob("checkpoint_2*"))
-    assert len(kept) <= 4  # of twelve: two, one being deleted, and one that the kill left unregistered
-    assert not left_of(titled(WORKER, descendants(os.getpid())))
-    assert {group["state"] for group in placement_group_table().values()} <= {"REMOVED"}
-    assert ray.available_resources()["CPU"] == 2
 
 
 @contextmanager
 def pretraining(data: Path, folder: Path, log: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command as a process of its own, with a Ray of its own."""
-    sets = [word for option in OPTIONS for word in ("--set", option)]
+    """The command as a process of its own, on the cluster of this one."""
+    sets = [word for option in (*TINY, *SLOWLY) for word in ("--set", option)]
     places = ["--data", data, "--out", folder / "a", "--storage", folder / "runs", "--run", "r"]
-    command = [sys.executable, "-m", "jobs.pretrain", *map(str, places), *sets]
+    command = [sys.executable, "-m", "jobs.pretrain", *map(str, places), "--workers", "1", *sets]
+    env = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     with log.open("w") as errors:
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, cwd=PROJECT, stdout=pipe, stderr=errors, text=True) as process:
+        with subprocess.Popen(
+            command, cwd=PROJECT, env=env, stdout=pipe, stderr=errors, text=True
+        ) as process:
             try:
                 yield process
             finally:
@@ -85,29 +59,72 @@ def until_pass(process: subprocess.Popen[str], number: int, log: Path) -> None:
     raise AssertionError(f"it ended before pass {number}: {log.read_text()[-3000:]}")
 
 
-@pytest.mark.benchmark
-@pytest.mark.timeout(1200)
-def test_a_killed_and_an_interrupted_driver_leave_nobody_and_the_same_command_goes_on(
-    checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+def workers() -> set[int]:
+    return titled(WORKER, descendants(os.getpid()))
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    """Whether it becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return true()
+
+
+def all_is_free() -> bool:
+    groups = {group["state"] for group in placement_group_table().values()}
+    return groups <= {"REMOVED"} and ray.available_resources().get("CPU") == 2
+
+
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced_and_after_a_killed_driver_the_same_command_goes_on(
+    ray_cluster: None,
+    checkerboard_data: Path,
+    undisturbed: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """SIGKILL after the first pass, SIGINT after the second, then to the end."""
-    for number, stop in ((1, signal.SIGKILL), (2, signal.SIGINT)):
-        with pretraining(checkerboard_data, tmp_path, tmp_path / "log") as process:
-            until_pass(process, number, tmp_path / "log")
-            below = descendants(process.pid)
-            assert titled(WORKER, below)
-            process.send_signal(stop)
-            assert process.wait(300) == (-signal.SIGKILL if stop == signal.SIGKILL else 130)
-            assert not left_of(below)
-    with pretraining(checkerboard_data, tmp_path, tmp_path / "log") as process:
-        said, _ = process.communicate(timeout=900)
-        assert process.returncode == 0, (tmp_path / "log").read_text()
-    assert "pass 1/4" not in said, "what has a checkpoint is not trained again"
+    """SIGKILL of the worker after the second pass, of the driver after the fourth; the end is the same."""
+    with pretraining(checkerboard_data, tmp_path, tmp_path / "log") as driver:
+        until_pass(driver, 2, tmp_path / "log")
+        (first,) = workers()
+        os.kill(first, signal.SIGKILL)
+        until_pass(driver, 4, tmp_path / "log")
+        (second,) = workers()
+        assert second != first
+        driver.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "a").exists()
+    assert not left_of({second}, 60)
+    assert within(60, all_is_free)
+    done, _ = position(str(tmp_path / "runs" / "r"))
+    assert 1 <= done < 8
+    capsys.readouterr()
+    pretrain(checkerboard_data, tmp_path / "a", config(*SLOWLY, "train.workers=1"), tmp_path / "runs", "r")
+    said = capsys.readouterr().out
+    passes = [f"pass {number}/8" for number in range(1, 9)]
+    assert [told in said for told in passes] == [number > done for number in range(1, 9)], (
+        "none but what is left"
+    )
     assert_close(tmp_path / "a", undisturbed, 0.0)
+    kept = list((tmp_path / "runs" / "r").glob("checkpoint_2*"))
+    assert len(kept) <= 6  # of a hundred: two, one being deleted, and those that kills left unregistered
+    assert not left_of(workers())
+    assert within(60, all_is_free)
 
 
-@pytest.mark.benchmark
-@pytest.mark.timeout(1200)
+@pytest.mark.ray
+def test_an_interrupted_driver_leaves_nobody(
+    ray_cluster: None, checkerboard_data: Path, tmp_path: Path
+) -> None:
+    with pretraining(checkerboard_data, tmp_path, tmp_path / "log") as driver:
+        until_pass(driver, 1, tmp_path / "log")
+        driver.send_signal(signal.SIGINT)
+        assert driver.wait(60) == 130
+    assert not left_of(workers(), 60)
+    assert within(60, all_is_free)
+
+
+@pytest.mark.ray
 def test_a_node_that_goes_takes_nothing_with_it(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -120,7 +137,7 @@ def test_a_node_that_goes_takes_nothing_with_it(
         tmp_path / "runs",
     ]
     done = subprocess.run(
-        list(map(str, command)), cwd=PROJECT, capture_output=True, text=True, timeout=1150, check=False
+        list(map(str, command)), cwd=PROJECT, capture_output=True, text=True, timeout=280, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "placement groups ['REMOVED']" in done.stdout

@@ -23,9 +23,11 @@ from jobs.training.checkpoints import save
 from jobs.training.storage import Folder
 from tests.small import SMALL
 
+TINY = (*SMALL, "outer.passes=4", "train.checkpoint_every=1")
+
 
 def config(*overrides: str) -> Config:
-    return load_config(None, [*SMALL, "outer.passes=4", "train.checkpoint_every=1", *overrides])
+    return load_config(None, [*TINY, *overrides])
 
 
 def weights(artifact: Path) -> dict[str, torch.Tensor]:
@@ -179,26 +181,17 @@ def test_nothing_counts_as_wanted(checkerboard_data: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.ray
-def test_two_workers_publish_what_one_process_does(
-    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
-) -> None:
-    pretrain(checkerboard_data, tmp_path / "a", config("train.workers=2"), tmp_path / "runs")
-    assert_close(tmp_path / "a", undisturbed, 1e-3)
-    scores = Recommender.load(tmp_path / "a").score([{"item_id": "i2", "value": 5}])
-    expected = Recommender.load(undisturbed).score([{"item_id": "i2", "value": 5}])
-    assert scores == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.ray
-def test_a_run_under_ray_train_is_resumed_by_its_name(
+def test_two_workers_and_then_one_publish_what_one_process_does(
     ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     """The first run ends after two passes; the second, of the same name, goes on to the fourth."""
     runs = tmp_path / "runs"
-    one = ("train.workers=1",)
-    pretrain(checkerboard_data, tmp_path / "a", config(*one, "outer.passes=2"), runs, "r")
-    pretrain(checkerboard_data, tmp_path / "a", config(*one), runs, "r")
-    assert_close(tmp_path / "a", undisturbed, 0.0)
+    pretrain(checkerboard_data, tmp_path / "a", config("train.workers=2", "outer.passes=2"), runs, "r")
+    pretrain(checkerboard_data, tmp_path / "a", config("train.workers=1"), runs, "r")
+    assert_close(tmp_path / "a", undisturbed, 1e-3)
+    scores = Recommender.load(tmp_path / "a").score([{"item_id": "i2", "value": 5}])
+    expected = Recommender.load(undisturbed).score([{"item_id": "i2", "value": 5}])
+    assert scores == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.ray
@@ -209,12 +202,3 @@ def test_an_error_of_ours_in_a_worker_reaches_the_caller(
     with pytest.raises(TrainingError, match="training diverged"):
         pretrain(checkerboard_data, tmp_path / "a", wild, tmp_path / "runs")
     assert not (tmp_path / "a").exists()
-
-
-@pytest.mark.ray
-def test_two_workers_without_any_features(ray_cluster: None, tmp_path: Path) -> None:
-    """Empty parameters (no item or user features) must not stop gradients from being averaged."""
-    rows = [(f"u{u}", f"i{(u % 2) + 2 * ((u + n) % 9)}") for u in range(40) for n in range(6)]
-    prepare(interactions=pd.DataFrame(rows, columns=["user_id", "item_id"]), out=tmp_path / "data")
-    manifest = pretrain(tmp_path / "data", tmp_path / "a", config("train.workers=2"), tmp_path / "runs")
-    assert manifest["users"]["train"] == 28

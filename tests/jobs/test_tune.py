@@ -127,10 +127,6 @@ def test_the_best_trial_is_what_pretrain_makes_of_its_options(
 
 @pytest.mark.ray
 @pytest.mark.timeout(900)
-@pytest.mark.xfail(
-    run=False,
-    reason="Ray 2.60's cleaner of placement groups asks the dashboard, which the shared cluster has not",
-)
 def test_stopped_trials_leave_nothing_behind(
     ray_cluster: None, checkerboard_data: Path, tmp_path: Path
 ) -> None:

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from engine.data.features.frequent import MIN_ROWS, frequent
 from engine.data.tables.cells import as_tags, as_text
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 MAX_TAGS = 512
 MAX_TERMS = 512
@@ -89,4 +91,6 @@ class TextEncoder:
 
 
 def _vectorizer(**options: Any) -> TfidfVectorizer:
+    from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second or more
+
     return TfidfVectorizer(stop_words="english", sublinear_tf=True, **options)

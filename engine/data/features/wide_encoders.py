@@ -12,13 +12,11 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.utils.extmath import randomized_svd
 
 from engine.data.tables.cells import as_tags, as_text
 
@@ -28,8 +26,6 @@ WIDTH = 64  # numbers that a wide column becomes
 MAX_TERMS = 20_000
 MIN_ROWS = 2  # a term of one row links it to no other
 STORED = "<f2"  # half precision: three digits, and half the bytes
-
-words_of: Callable[[str], list[str]] = TfidfVectorizer(stop_words="english").build_analyzer()
 
 
 @dataclass(frozen=True)
@@ -95,11 +91,22 @@ class WideTextEncoder(_Wide):
     @staticmethod
     def fit(values: Sequence[object]) -> WideTextEncoder | None:
         """None where the column is not wide."""
-        fitted = fit_factors([words_of(as_text(v) or "") for v in values])
+        words = words_of()
+        fitted = fit_factors([words(as_text(v) or "") for v in values])
         return fitted and WideTextEncoder(*fitted)
 
     def transform(self, values: Sequence[object]) -> NDArray[np.float32]:
-        return self._place([words_of(as_text(v) or "") for v in values])
+        words = words_of()
+        return self._place([words(as_text(v) or "") for v in values])
+
+
+@cache
+def words_of() -> Callable[[str], list[str]]:
+    """What cuts a text into its words, without stop words."""
+    from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second or more
+
+    analyzer: Callable[[str], list[str]] = TfidfVectorizer(stop_words="english").build_analyzer()
+    return analyzer
 
 
 def fit_factors(documents: Iterable[list[str]]) -> tuple[tuple[str, ...], str] | None:
@@ -108,6 +115,9 @@ def fit_factors(documents: Iterable[list[str]]) -> tuple[tuple[str, ...], str] |
     The signs are such that the largest entry of each column of V is positive: the same data give the
     same factors.
     """
+    from sklearn.feature_extraction.text import TfidfVectorizer  # takes a second or more
+    from sklearn.utils.extmath import randomized_svd
+
     told = [terms for terms in documents if terms]
     vectorizer = TfidfVectorizer(analyzer=list, sublinear_tf=True, min_df=MIN_ROWS, max_features=MAX_TERMS)
     try:

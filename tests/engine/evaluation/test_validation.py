@@ -40,6 +40,16 @@ def test_quality_is_the_headline_of_a_report(checkerboard_data: Path, objective:
     assert sign * total / users == pytest.approx(np.mean(means), rel=1e-5)
 
 
+def test_workers_judge_equal_shares_of_the_users(checkerboard_data: Path) -> None:
+    seen = experiment(checkerboard_data, "ranking")
+    model, held = build_model(seen), seen.held_out(seen.split.validation)
+    total, users = validation_quality(held, 0, 1, model)
+    shares = [validation_quality(held, rank, 3, model) for rank in range(3)]
+    assert sum(share[0] for share in shares) == pytest.approx(total, rel=1e-5)
+    assert sum(share[1] for share in shares) == users
+    assert max(share[1] for share in shares) - min(share[1] for share in shares) <= 2
+
+
 def test_the_quality_of_chances_is_their_log_loss(checkerboard_data: Path) -> None:
     seen = experiment(checkerboard_data, "click")
     model, held = build_model(seen), seen.held_out(seen.split.validation)

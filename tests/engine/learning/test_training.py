@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
@@ -23,6 +24,7 @@ from engine.learning.noise import draw_noise
 from engine.learning.outer_step import averaged
 from engine.learning.setup import build_model, build_training
 from engine.learning.training import Training
+from jobs.prepare import prepare
 from tests.small import SMALL
 
 FEW = (*SMALL, "outer.passes=3")
@@ -37,6 +39,7 @@ WORKERS = {
     ),
     "Reptile": (*GRADIENT, "outer.rule=reptile", "inner.prior_pull=0"),
 }
+FEATURELESS = "closed form without features"
 
 
 def training(data: Path, *overrides: str, **options: Any) -> Training:
@@ -173,18 +176,41 @@ def test_a_worker_whose_share_of_a_step_is_nobody_adds_nothing(
         assert all(p.grad is not None for p in run.model.parameters())
 
 
-def two_workers(rank: int, data: Path, folder: Path, overrides: tuple[str, ...]) -> None:
-    """What each of two processes runs; rank 0 leaves its first gradient and its final state."""
+def two_workers(rank: int, cases: dict[str, tuple[Path, tuple[str, ...]]], folder: Path) -> None:
+    """What each of two processes runs; rank 0 leaves each case's first gradient and final state."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    run = training(data, *overrides, wrap=averaged, rank=rank, world=2)
-    gradients = first_gradient(run)
-    state = finish(run)
-    if rank == 0:
-        torch.save({"gradients": gradients, "state": state, "quality": run.best_quality}, folder / "result")
-    del run  # and with it the wrapper, whose threads must end before the group does
+    for name, (data, overrides) in cases.items():
+        run = training(data, *overrides, wrap=averaged, rank=rank, world=2)
+        result = {"gradients": first_gradient(run), "state": finish(run), "quality": run.best_quality}
+        if rank == 0:
+            torch.save(result, folder / name)
+        del run  # and with it the wrapper, whose threads must end before the group does
     dist.barrier()
     dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def featureless_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Neither items nor users have features: some parameters are empty."""
+    rows = [(f"u{u}", f"i{(u % 2) + 2 * ((u + n) % 9)}") for u in range(40) for n in range(6)]
+    folder = tmp_path_factory.mktemp("featureless") / "data"
+    prepare(interactions=pd.DataFrame(rows, columns=["user_id", "item_id"]), out=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cases(checkerboard_data: Path, featureless_data: Path) -> dict[str, tuple[Path, tuple[str, ...]]]:
+    known = {name: (checkerboard_data, options) for name, options in WORKERS.items()}
+    return {**known, FEATURELESS: (featureless_data, ())}
+
+
+@pytest.fixture(scope="module")
+def of_two(cases: dict[str, tuple[Path, tuple[str, ...]]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two workers make of all cases: starting processes takes longer than training."""
+    folder = tmp_path_factory.mktemp("two")
+    mp.start_processes(two_workers, (cases, folder), nprocs=2, start_method="spawn")
+    return folder
 
 
 def first_gradient(run: Training) -> dict[str, torch.Tensor]:
@@ -199,14 +225,16 @@ def first_gradient(run: Training) -> dict[str, torch.Tensor]:
     return caught
 
 
-@pytest.mark.parametrize("options", WORKERS.values(), ids=WORKERS)
-def test_two_workers_equal_one(checkerboard_data: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("name", [*WORKERS, FEATURELESS])
+def test_two_workers_equal_one(
+    cases: dict[str, tuple[Path, tuple[str, ...]]], of_two: Path, name: str
+) -> None:
     """Gradients and result: differentiating around DistributedDataParallel would fail here."""
-    alone = training(checkerboard_data, *options)
+    data, options = cases[name]
+    alone = training(data, *options)
     gradients = first_gradient(alone)
     state = finish(alone)
-    mp.start_processes(two_workers, (checkerboard_data, tmp_path, options), nprocs=2, start_method="spawn")
-    result = torch.load(tmp_path / "result", weights_only=True)
+    result = torch.load(of_two / name, weights_only=True)
     if not options:
         assert len(gradients) == len(list(alone.model.parameters()))
     assert_same(result["gradients"], gradients, rtol=1e-5, atol=1e-6)
