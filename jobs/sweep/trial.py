@@ -80,10 +80,13 @@ def trial(sampled: dict[str, Any], sweep: Sweep) -> None:
 
 
 def _reports(config: Config, run: str, sweep: Sweep) -> Iterator[PassReport]:
-    (counted,) = ray.get(sweep.counts.of.remote(config))
     experiment = set_up(ray.get(sweep.dataset), config)
     _take_over(experiment, sweep.runs / run)
-    return train(experiment, sweep.data, None, sweep.runs, run, build_model(experiment, ray.get(counted)))
+    model = None
+    if not experiment.large:  # of a large catalogue every worker counts its part
+        (counted,) = ray.get(sweep.counts.of.remote(config))
+        model = build_model(experiment, ray.get(counted))
+    return train(experiment, sweep.data, None, sweep.runs, run, model)
 
 
 def _take_over(experiment: Experiment, folder: Path) -> None:

@@ -1,9 +1,10 @@
 """The outer loop under Ray Train: every worker runs the same loop on its share of each step's users.
 
-The driver counts where the model starts and puts it into the object store; workers stream their users. A
-worker or node that dies costs the steps since the last checkpoint, for Ray Train starts the workers anew; an
-error of ours is agreed on by all workers and ends the run; what kills the driver kills the run, and the same
-command goes on. Knows nothing of the model; it is put together in ``engine.learning.setup``.
+The driver counts where the model starts and puts it into the object store; over a large catalogue each worker
+counts its part. Workers stream their users. A worker or node that dies costs the steps since the last
+checkpoint, for Ray Train starts the workers anew; an error of ours is agreed on by all workers and ends the
+run; what kills the driver kills the run, and the same command goes on. Knows nothing of the model; it is put
+together in ``engine.learning.setup`` and ``engine.learning.large``.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from torch import nn
 
 from engine.config import Config, TrainConfig
-from engine.data.dataset import Dataset
+from engine.data.features.feature_encoder import FeatureEncoder
 from engine.errors import FirstclickError, TrainingError
-from engine.learning.experiment import Experiment, set_up
+from engine.learning.assemble import model_from_state
+from engine.learning.experiment import Experiment
+from engine.learning.large import Setting, build_large_model
 from engine.learning.meta import MetaModel
 from engine.learning.outer_step import averaged
 from engine.learning.plan import Plan
@@ -48,6 +51,8 @@ from engine.learning.workers import gather_from_workers
 from jobs.cluster import attach
 from jobs.publish import publish
 from jobs.training.checkpoints import Identity, identity_of, naming_the_last_good, read_state, resume, save
+from jobs.training.own_share import OwnUsers, own_item_features
+from jobs.training.spread_rows import leave_part, whole_model_state
 from jobs.training.storage import Folder
 from jobs.training.stream import Source, StepShares, Stream, Streamed
 
@@ -55,20 +60,26 @@ FAILURES = 3
 """Workers are started anew so many times, not counting nodes that were taken away with notice."""
 KEPT = 2
 """Checkpoints kept."""
+PARTS = "parts"
+"""Below a run's folder: the parts of a trained model whose catalogue is spread, until it is published."""
 NOTICE_STEPS = 50
 """Steps between looking whether a node will be taken away; it costs some milliseconds."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A catalogue that is spread over the workers: each counts its rows, and the first publishes them all."""
+    """A catalogue that is spread over the workers: each counts its part and leaves it at the end."""
 
-    data: Path
-    config: Config
-    out: Path | None
+    source: ray.ObjectRef[Source]
+    setting: Setting
+    item_encoder: FeatureEncoder
+    parts: str  # folder where the parts of the trained model are left
 
-    def experiment(self) -> Experiment:
-        return set_up(Dataset.load(self.data), self.config)
+    def model(self) -> MetaModel:
+        """This worker's part of it, as it starts."""
+        source = ray.get(self.source)
+        own_x = own_item_features(source.folder, self.item_encoder)
+        return build_large_model(self.setting, OwnUsers(source), own_x)
 
 
 @dataclass(frozen=True)
@@ -97,12 +108,11 @@ def train_distributed(
     """
     attach()
     reports = _queue()
-    start: MetaModel | Spread
-    if experiment.large:
-        start = Spread(data.resolve(), experiment.config, out and out.resolve())
-    else:
-        start = build_model(experiment) if model is None else model
-    fit = _Fit(build_trainer(experiment, start, data, storage, run, reports))
+    parts = Folder.at(location(storage, run, PARTS))
+    parts.clear()
+    if not experiment.large and model is None:
+        model = build_model(experiment)
+    fit = _Fit(build_trainer(experiment, model, data, storage, run, reports))
     fit.start()
     try:
         while fit.is_alive() or not reports.empty():
@@ -113,10 +123,11 @@ def train_distributed(
     finally:
         reports.shutdown()  # workers stop where nobody listens
     state = trained(fit.result())
-    if out is not None and isinstance(start, MetaModel):
-        start.load_state_dict(state["best"])
+    if out is not None:
+        best = state["best"] if model is not None else whole_model_state(parts)
         history = [PassReport(**report) for report in state["history"]]
-        publish(experiment, start, state["best_quality"], out, history)
+        publish(experiment, model_from_state(best, experiment.config), state["best_quality"], out, history)
+    parts.clear()
 
 
 def _queue() -> Queue:
@@ -127,7 +138,7 @@ def _queue() -> Queue:
 
 def build_trainer(
     experiment: Experiment,
-    start: MetaModel | Spread,
+    model: MetaModel | None,
     data: Path,
     storage: str | Path,
     run: str,
@@ -137,7 +148,7 @@ def build_trainer(
     """The Ray Train run of one configuration; see :func:`trained` for what ``fit()`` returns.
 
     Args:
-        start: the model of ``build_model``, or how workers build their parts of it.
+        model: where to start; None where the catalogue is large: every worker counts its part.
         data: folder of the data set; every node must be able to read it.
         storage: folder or URI of all runs; a run of this name there is resumed.
         reports: gets a :class:`PassReport` a pass.
@@ -145,12 +156,16 @@ def build_trainer(
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # how soon a failure is seen
     config, source = experiment.config, Source.of(experiment, data)
+    shared_source = ray.put(source)
+    start = model or Spread(
+        shared_source, Setting.of(experiment), experiment.item_encoder, location(storage, run, PARTS)
+    )
     shared = Start(start, plan_of(experiment), identity_of(experiment), config.train)
     return TorchTrainer(
         train_worker,
         train_loop_config={"start": ray.put(shared), "reports": reports},
         datasets={"train": Stream(source, location(storage, run))},
-        dataset_config=StepShares(ray.put(source)),
+        dataset_config=StepShares(shared_source),
         scaling_config=scaling(config),
         run_config=RunConfig(
             name=run,
@@ -206,7 +221,7 @@ def _train(start: Start, reports: Queue | None) -> None:
     rows = ray.train.get_dataset_shard("train").iter_batches(
         batch_size=None, batch_format="pyarrow", prefetch_batches=1
     )
-    model = build_model(start.model.experiment()) if isinstance(start.model, Spread) else start.model
+    model = start.model.model() if isinstance(start.model, Spread) else start.model
     batches = Streamed(iter(rows))
     training = start.plan.training(model.to(get_device()), batches, _averaged, rank, world)
     agreed(lambda: _resume(training, start.identity))
@@ -214,10 +229,8 @@ def _train(start: Start, reports: Queue | None) -> None:
     for report in training.run(saving.after_step):
         saving.after_pass(report)
         agreed(partial(_tell, reports if rank == 0 else None, report))
-    if isinstance(start.model, Spread) and start.model.out is not None:
-        best = training.best_model()  # all workers bring their rows of it to the first
-        parts = (start.model.experiment(), best.cpu(), training.best_quality, start.model.out)
-        agreed(lambda: publish(*parts, training.history) if rank == 0 else None)
+    if isinstance(start.model, Spread):
+        leave_part(training.best_part(), Folder.at(start.model.parts))
 
 
 def agreed(act: Callable[[], object]) -> None:
