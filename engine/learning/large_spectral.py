@@ -29,8 +29,8 @@ from engine.learning.workers import rank, world
 ITERATIONS, MORE = 3, 16
 """Power iterations, and columns beyond those that are wanted."""
 NODES, ROUNDING = 40, 1e-5
-COLUMNS, ROWS = 16, 65_536
-"""Columns multiplied at a time: what a worker holds of all N rows; rows turned at a time."""
+COLUMNS, HELD, ROWS = 16, 2**27, 65_536
+"""Columns multiplied at a time, fewer where these many numbers would be held of them; rows turned at a time."""
 
 
 class Entries(NamedTuple):
@@ -108,8 +108,9 @@ class Cosine:
     def times(self, own_LK: Tensor) -> Tensor:
         """This worker's rows of the product, (L, K)."""
         product_LK, own = torch.empty_like(own_LK), own_rows(self._n)
-        for first in range(0, own_LK.shape[1], COLUMNS):
-            columns = slice(first, first + COLUMNS)
+        at_once = max(1, min(COLUMNS, HELD // self._n))
+        for first in range(0, own_LK.shape[1], at_once):
+            columns = slice(first, first + at_once)
             given_NC = gathered_by_all(own_LK[:, columns].contiguous(), self._n).numpy()
             sum_NC = np.zeros_like(given_NC)
             for x_BM, item_M in self._rows():

@@ -168,6 +168,7 @@ class Training:
         self.passes_since_best += 1
         if quality > self.best_quality:
             self.best_quality, self.passes_since_best = quality, 0
+            self.best = {}  # the old copy goes before the new one is made
             self.best = self.outer_step.weights()
         return quality
 
