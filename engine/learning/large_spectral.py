@@ -30,7 +30,7 @@ ITERATIONS, MORE = 3, 16
 """Power iterations, and columns beyond those that are wanted."""
 NODES, ROUNDING = 40, 1e-5
 COLUMNS, HELD, ROWS = 16, 2**27, 65_536
-"""Columns multiplied at a time, fewer where these many numbers would be held of them; rows turned at a time."""
+"""Columns multiplied at once, fewer where they would hold more than so many numbers; rows turned at once."""
 
 
 class Entries(NamedTuple):

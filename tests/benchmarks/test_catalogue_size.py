@@ -2,9 +2,9 @@
 
     pytest --run-benchmarks -s tests/benchmarks/test_catalogue_size.py
 
-The worlds are those of `engine.data.sources.world`, with 30 events a user. For the cost of a step each size is
-trained in a process of its own, on 20,000 users; the whole pass is `firstclick pretrain` under Ray Train on a
-million items and 200,000 users, whose workers' peak memory is read while it runs (Linux).
+The worlds are those of `engine.data.sources.world`, with 30 events a user. For the cost of a step each size
+is trained in a process of its own, on 20,000 users; the whole pass is `firstclick pretrain` under Ray Train
+on a million items and 200,000 users, whose workers' peak memory is read while it runs (Linux).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import pytest
 from tests.processes import descendants, titled
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
+PROJECT = Path(__file__).parents[2]
 SIZES = (10_000, 100_000, 1_000_000)
 USERS, STEPS, WARM_UP = 20_000, 60, 10
 ALL, SAMPLED = "items.full_softmax_max=10000000", "items.full_softmax_max=0"
@@ -65,7 +66,8 @@ def prepared(n_users: int, n_items: int, folder: Path) -> None:
 
 
 def in_a_process(*arguments: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.benchmarks.test_catalogue_size", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -73,7 +75,8 @@ def in_a_process(*arguments: str) -> dict[str, float]:
 def workers_peaks(command: list[str]) -> dict[int, float]:
     """Run it; the peak memory of each worker of Ray Train below it, GiB by process."""
     peaks: dict[int, float] = {}
-    with subprocess.Popen([sys.executable, *command], env={**os.environ, "RAY_ADDRESS": "local"}) as process:
+    environment = {**os.environ, "RAY_ADDRESS": "local"}
+    with subprocess.Popen([sys.executable, *command], cwd=PROJECT, env=environment) as process:
         while process.poll() is None:
             for pid in titled("RayTrainWorker", descendants(process.pid)):
                 with suppress(OSError, IndexError):  # it has just ended
