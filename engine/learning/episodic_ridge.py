@@ -127,7 +127,7 @@ class RidgeSums:
         self._item_C = np.sort(np.argsort(-popularity_N, kind="stable")[:ITEMS])
         self._popularity_C = popularity_N[self._item_C]
         self.gram_FMM = np.zeros((FOLDS, size, size))
-        self.right_FMC = np.zeros((FOLDS, size, len(self._item_C)), np.float32)
+        self.right_FCM = np.zeros((FOLDS, len(self._item_C), size), np.float32)
 
     def add(self, episodes: Episodes, fold_B: NDArray[np.int64], z_BM: Tensor) -> None:
         """Count the episodes of some users, given their `inputs`."""
@@ -136,15 +136,15 @@ class RidgeSums:
             rows = np.flatnonzero(fold_B == fold)
             z_nM = z_BM[torch.from_numpy(rows)].double().numpy()
             self.gram_FMM[fold] += z_nM.T @ z_nM
-            self.right_FMC[fold] += (wanted_BC[rows].T @ z_nM).T
+            self.right_FCM[fold] += wanted_BC[rows].T @ z_nM
 
     def solved(self, n_users: int, dim: int, n_features: int) -> EpisodicRidge:
         """The regressions on all training users and without each fold."""
         penalty_M = _penalties(dim, n_features)
         gram_MM = self.gram_FMM.sum(axis=0) + np.diag(penalty_M)
-        right_MC = self.right_FMC.sum(axis=0)
+        right_MC = self.right_FCM.sum(axis=0).T
         without = [
-            np.linalg.solve(gram_MM - self.gram_FMM[f], right_MC - self.right_FMC[f]).astype(np.float32)
+            np.linalg.solve(gram_MM - self.gram_FMM[f], right_MC - self.right_FCM[f].T).astype(np.float32)
             for f in range(FOLDS)
         ]
         share_C = (self._popularity_C + 0.5) / n_users

@@ -35,7 +35,7 @@ def fit_large_ridge(
             z_BM = _inputs(catalogue, sums.wanted_R, episodes)
             if part is not None and episodes is not None and z_BM is not None:
                 sums.add(episodes, part.numbers % FOLDS, z_BM)
-    for table in (sums.gram_FMM, sums.right_FMC):
+    for table in (sums.gram_FMM, sums.right_FCM):
         summed(torch.from_numpy(table))
     return sums.solved(crowd.n_users, dim, n_features)
 
