@@ -25,7 +25,7 @@ from engine.learning.small_catalogue import distinct
 
 ROWS = "rows."
 """Begins the names of this worker's rows among all that it knows of a model."""
-BLOCK = 32_768
+BLOCK = 16_384
 """Rows that are looked at together where all are."""
 
 

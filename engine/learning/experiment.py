@@ -33,8 +33,8 @@ from engine.evaluation.protocol import (
 
 MOST_SCORES, FEWEST = 5 * 10**8, 50
 """Scores by which a model is judged where the catalogue is large, and users, whatever their number."""
-SCORES_AT_ONCE = 2**25
-"""Scores held together there, at all numbers of shots, 128 MiB; or one user's, where these are more."""
+SCORES_AT_ONCE = 2**24
+"""Scores held together there, at all numbers of shots, 64 MiB; or one user's, where these are more."""
 
 
 @dataclass(frozen=True)

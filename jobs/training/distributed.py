@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import ray
 import ray.train
 from ray.exceptions import RayActorError
@@ -79,7 +80,9 @@ class Spread:
         """This worker's part of it, as it starts."""
         source = ray.get(self.source)
         own_x = own_item_features(source.folder, self.item_encoder)
-        return build_large_model(self.setting, OwnUsers(source), own_x)
+        model = build_large_model(self.setting, OwnUsers(source), own_x)
+        pa.default_memory_pool().release_unused()  # of reading pieces
+        return model
 
 
 @dataclass(frozen=True)
