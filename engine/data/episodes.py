@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ class EpisodeRules:
     """How a history is cut into support and query."""
 
     relevant: NDArray[np.bool_]  # by signal: may an event of this signal be a query item?
-    order: str = "time"  # "time": as it happened; "random": shuffled anew each pass
+    order: Literal["time", "random"] = "time"  # "time": as it happened; "random": shuffled anew each pass
     shots_max: int = 20
     query_after: int = 0  # the first n events of a user are neither query nor candidates
     event_dropout: float = 0.0  # share of support events left out

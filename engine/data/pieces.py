@@ -8,7 +8,7 @@ Shapes: B users of a piece, P pieces.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.data.dataset import EPISODES, USERS
+from engine.data.dataset import EPISODES, ITEMS, USERS
 
 PIECE_USERS = 4096
 """Users in a row group of a new data set."""
+ITEMS_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,13 @@ def read_users(folder: Path, pieces: Sequence[Piece]) -> pa.Table:
         sizes = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
         ends = np.cumsum(sizes)
         return pa.concat_tables([_rows(file, ends, piece.first, piece.n_users) for piece in pieces])
+
+
+def read_items(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Some raw features of all items, in order, in runs of items."""
+    with pq.ParquetFile(folder / ITEMS) as file:
+        for batch in file.iter_batches(ITEMS_AT_ONCE, columns=["item_id", *columns]):
+            yield pa.Table.from_batches([batch])
 
 
 def _rows(

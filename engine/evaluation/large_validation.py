@@ -8,6 +8,8 @@ Shapes: B users, L rows of this worker, N catalogue.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +18,8 @@ from engine.data.episodes import Episodes
 from engine.evaluation.protocol import HeldOut
 from engine.evaluation.validation import judged
 from engine.learning.catalogue import Catalogue
-from engine.learning.exchange import gathered
+from engine.learning.exchange import gathered, own_rows
+from engine.learning.inner_loop import Posterior
 from engine.learning.meta import MetaModel, View
 from engine.learning.small_catalogue import SmallCatalogue, in_terms_of, needed
 from engine.learning.workers import rank, world
@@ -33,8 +36,8 @@ def spread_quality(held: HeldOut, catalogue: Catalogue, model: MetaModel) -> tup
     total, users = 0.0, 0
     for turn, part in enumerate(held.parts()):
         by_shots = []
-        for episodes in part.episodes.values():
-            own_BL = own_scores(model, catalogue, factor_DD, episodes)
+        some = list(part.episodes.values())
+        for episodes, own_BL in zip(some, own_scores(model, catalogue, factor_DD, some), strict=True):
             scores_NB = gathered(own_BL.T, catalogue.n_items, to=turn % world())
             if scores_NB is not None:
                 by_shots.append(judged(model, scores_NB.T, episodes, part.outcomes))
@@ -44,19 +47,34 @@ def spread_quality(held: HeldOut, catalogue: Catalogue, model: MetaModel) -> tup
     return total, users
 
 
-def own_scores(model: MetaModel, catalogue: Catalogue, factor_DD: Tensor, episodes: Episodes) -> Tensor:
-    """Adapt and score this worker's rows, (B, L); `MetaModel.predict` does so for all."""
+def own_scores(
+    model: MetaModel, catalogue: Catalogue, factor_DD: Tensor, some: Sequence[Episodes]
+) -> list[Tensor]:
+    """Adapt and score this worker's rows, (B, L) for each of ``some``; `MetaModel.predict` does so for all.
+
+    A row's embedding is computed once for all of them.
+    """
+    askers = [_adapted(model, catalogue, factor_DD, episodes) for episodes in some]
+    n_own, first = len(own_rows(catalogue.n_items)), 0
+    scores = [torch.empty(len(episodes), n_own) for episodes in some]
+    for row_L, block in catalogue.blocks():
+        seen = View(*model.items.represent(block), factor_DD)
+        for (asked, posterior, spectral_MD), scores_BL in zip(askers, scores, strict=True):
+            score_BL = model.score(seen, posterior, asked.shots)
+            if model.ridge is not None:
+                score_BL = score_BL + model.ridge(spectral_MD, asked, seen.shown_N, None, row_L)
+            scores_BL[:, first : first + len(row_L)] = score_BL
+        first += len(row_L)
+    return scores
+
+
+def _adapted(
+    model: MetaModel, catalogue: Catalogue, factor_DD: Tensor, episodes: Episodes
+) -> tuple[Episodes, Posterior, Tensor]:
+    """The episodes in terms of the items they need, where their users stand, and those items' start."""
     row_M = needed(episodes, met=False, drawn_M=torch.zeros(1, dtype=torch.int64))
     rows = catalogue.lend(row_M).rows
     small = SmallCatalogue(row_M, rows, torch.zeros(len(row_M)), catalogue.n_items)
     asked = in_terms_of(row_M, episodes)
     view = View(*model.items.represent(rows), factor_DD, small)
-    posterior = model.adapt(view, model.prior.mean(asked.user_x), asked)
-    scores = []
-    for row_L, block in catalogue.blocks():
-        seen = View(*model.items.represent(block), factor_DD)
-        score_BL = model.score(seen, posterior, asked.shots)
-        if model.ridge is not None:
-            score_BL = score_BL + model.ridge(rows.spectral_ND, asked, seen.shown_N, None, row_L)
-        scores.append(score_BL)
-    return torch.cat(scores, dim=1)
+    return asked, model.adapt(view, model.prior.mean(asked.user_x), asked), rows.spectral_ND

@@ -1,15 +1,22 @@
 """From options and parts to a model, whether it starts anew or comes from an artifact.
 
 Knows nothing of data sets, files or training.
+
+Shapes: D embedding, F user features, R signals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.config import Config, InnerConfig
+from engine.learning.catalogue import Catalogue
 from engine.learning.descent import Descent
 from engine.learning.episodic_ridge import EpisodicRidge
 from engine.learning.evidence import Evidence
@@ -23,6 +30,36 @@ from engine.learning.robust import Credence, Tails
 ITEM_BUFFERS = ("spectral_ND", "base_N", "warm_N", "x_NF", "imputed_ND", "imputed_base_N")
 RIDGE_BUFFERS = ("weight_MC", "item_C", "log_popularity_C", "wanted_R")
 RATING_BUFFERS = ("value_R", "centre", "spread")
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What counting says of items, events and beginnings: where models start."""
+
+    items: ItemRepresentation
+    target_R: Tensor
+    scale: float
+    objective: Objective
+    ridge: EpisodicRidge | None
+    catalogue: Catalogue | None = None  # a large one: this worker's rows of it
+
+
+def starting_model(config: Config, counted: Counted, user_mean_F: NDArray[np.float32]) -> MetaModel:
+    """The model as it starts; the counted modules become its own."""
+    dim = counted.items.spectral_ND.shape[1]
+    model = MetaModel(
+        counted.items,
+        UserPrior(dim, len(user_mean_F), config.inner.prior_precision, config.inner.unseen_weight),
+        Evidence(counted.target_R, config.inner.event_precision),
+        inner_loop(config.inner, counted.objective.likelihood, dim, config.seed),
+        counted.objective,
+        counted.scale,
+        counted.ridge,
+        doubt_of(config, counted.scale),
+    )
+    model.prior.x_mean_F.copy_(torch.from_numpy(user_mean_F))
+    model.catalogue = counted.catalogue
+    return model
 
 
 def inner_loop(config: InnerConfig, likelihood: Likelihood, dim: int, seed: int) -> ClosedForm | Descent:

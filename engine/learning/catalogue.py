@@ -9,21 +9,23 @@ D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from engine.learning.exchange import Exchange, gathered, own_rows, summed
+from engine.learning.exchange import Exchange, interleaved, own_rows, summed
 from engine.learning.imputation import fit_imputation
 from engine.learning.items import ItemRepresentation, ItemRows
 from engine.learning.lazy_adamw import LazyAdamW
 from engine.learning.negatives import Negatives
 from engine.learning.small_catalogue import distinct
 
-BLOCK = 32_768
+ROWS = "rows."
+"""Begins the names of this worker's rows among all that it knows of a model."""
+BLOCK = 16_384
 """Rows that are looked at together where all are."""
 
 
@@ -118,23 +120,17 @@ class Catalogue:
             gram_DD += phi_ND.T @ phi_ND
         return summed(gram_DD) / self.n_items
 
-    def whole(self, items: ItemRepresentation) -> ItemRepresentation:
-        """All rows in one place, at worker 0, for an artifact; at the others the few numbers of ``items``."""
+    def part(self) -> dict[str, Tensor]:
+        """All that an artifact needs of this worker's rows; see `whole_state`."""
         imputed = [rows.imputed_ND for _, rows in self.blocks()]
-        own = self.spectral_LD, torch.cat(imputed), self.x_LF, self._facts_L4, self.learned.value_LC
-        del imputed
-        tables = [gathered(table, self.n_items) for table in own]
-        if any(table is None for table in tables):
-            return items
-        spectral_ND, imputed_ND, x_NF, facts_N4, learned_N = (table for table in tables if table is not None)
-        base_N, known_N, imputed_base_N, _ = (column.contiguous() for column in facts_N4.T)
-        full = ItemRepresentation(spectral_ND, base_N, known_N > 0, x_NF, imputed_ND, imputed_base_N)
-        full.known_N.copy_(known_N)
-        full.residual_ND = nn.Parameter(learned_N[:, :-1])
-        full.base_residual_N = nn.Parameter(learned_N[:, -1])
-        for name in ("power", "log_gain_D", "encoder_FD", "cold_base_F"):
-            getattr(full, name).data.copy_(getattr(items, name))
-        return full
+        own = {
+            "spectral": self.spectral_LD,
+            "imputed": torch.cat([*imputed, self.spectral_LD[:0]]),
+            "x": self.x_LF,
+            "facts": self._facts_L4,
+            "learned": self.learned.value_LC,
+        }
+        return {f"{ROWS}{name}": table for name, table in own.items()}
 
     def _rows(self, spectral_MD: Tensor, x_MF: Tensor, facts_M4: Tensor, learned_M: Tensor) -> ItemRows:
         base_M, known_M, imputed_base_M, leverage_M = facts_M4.unbind(dim=1)
@@ -164,3 +160,29 @@ def without_rows(catalogue: Catalogue) -> ItemRepresentation:
     items.residual_ND.requires_grad_(False)
     items.base_residual_N.requires_grad_(False)
     return items
+
+
+def whole_state(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """A model's state with all items' rows, out of what every worker knows of it, by rank.
+
+    Args:
+        parts: each the `Catalogue.part` of a worker; the first also holds what is learned of all items.
+    """
+    table = {
+        name: interleaved([part[f"{ROWS}{name}"] for part in parts])
+        for name in ("spectral", "imputed", "x", "facts", "learned")
+    }
+    base_N, known_N, imputed_base_N, _ = (column.contiguous() for column in table["facts"].T)
+    items = {
+        "spectral_ND": table["spectral"],
+        "base_N": base_N,
+        "warm_N": known_N > 0,
+        "known_N": known_N,
+        "x_NF": table["x"],
+        "imputed_ND": table["imputed"],
+        "imputed_base_N": imputed_base_N,
+        "residual_ND": table["learned"][:, :-1],
+        "base_residual_N": table["learned"][:, -1],
+    }
+    shared = {name: value for name, value in parts[0].items() if not name.startswith(ROWS)}
+    return shared | {f"items.{name}": value for name, value in items.items()}

@@ -8,7 +8,6 @@ Shapes: B users, S support (padded), N catalogue, D embedding, F user features, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -19,18 +18,13 @@ from torch import Tensor, nn
 
 from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
 from engine.data.histories import Histories
-from engine.learning.catalogue import Catalogue
 from engine.learning.evidence import N_GROUPS, log2_group
-from engine.learning.exchange import summed
 from engine.learning.folds import FOLDS
-from engine.learning.small_catalogue import distinct, in_terms_of
-from engine.learning.workers import rank, world
 
 MET_PENALTY, WANTED_PENALTY, FEATURE_PENALTY = 2000.0, 500.0, 1500.0
 DRAWS = 10  # episodes of each training user
 LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
 ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity
-SPREAD_EPISODES, AT_ONCE = 200_000, 4096  # where the catalogue is spread: in all, about; users at a time
 FIRST_DRAW = 1_000_000  # "passes" that training never reaches, so that its episodes are others
 
 
@@ -121,8 +115,55 @@ def inputs(spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes) -> Tensor:
     return torch.cat([sums_BM, both_B2S.sum(dim=2), episodes.user_x, one_B1], dim=1)
 
 
+class RidgeSums:
+    """What the ridge regression needs of drawn episodes: sums by fold of users.
+
+    Args:
+        popularity_N: expected number of wanted events after the support.
+    """
+
+    def __init__(self, relevant_R: NDArray[np.bool_], popularity_N: NDArray[np.float64], size: int) -> None:
+        self.wanted_R = torch.from_numpy(relevant_R.astype(np.float32))
+        self._item_C = np.sort(np.argsort(-popularity_N, kind="stable")[:ITEMS])
+        self._popularity_C = popularity_N[self._item_C]
+        self.gram_FMM = np.zeros((FOLDS, size, size))
+        self.right_FCM = np.zeros((FOLDS, len(self._item_C), size), np.float32)
+
+    def add(self, episodes: Episodes, fold_B: NDArray[np.int64], z_BM: Tensor) -> None:
+        """Count the episodes of some users, given their `inputs`."""
+        wanted_BC = _wanted(episodes, self._item_C)
+        for fold in np.unique(fold_B):
+            rows = np.flatnonzero(fold_B == fold)
+            z_nM = z_BM[torch.from_numpy(rows)].double().numpy()
+            self.gram_FMM[fold] += z_nM.T @ z_nM
+            self.right_FCM[fold] += wanted_BC[rows].T @ z_nM
+
+    def solved(self, n_users: int, dim: int, n_features: int) -> EpisodicRidge:
+        """The regressions on all training users and without each fold."""
+        penalty_M = _penalties(dim, n_features)
+        gram_MM = self.gram_FMM.sum(axis=0) + np.diag(penalty_M)
+        right_MC = self.right_FCM.sum(axis=0).T
+        without = [
+            np.linalg.solve(gram_MM - self.gram_FMM[f], right_MC - self.right_FCM[f].T).astype(np.float32)
+            for f in range(FOLDS)
+        ]
+        share_C = (self._popularity_C + 0.5) / n_users
+        return EpisodicRidge(
+            torch.from_numpy(np.linalg.solve(gram_MM, right_MC).astype(np.float32)),
+            torch.from_numpy(np.stack(without)),
+            torch.from_numpy(self._item_C),
+            torch.from_numpy(np.log(share_C).astype(np.float32)),
+            self.wanted_R,
+        )
+
+
+def n_inputs(dim: int, n_features: int) -> int:
+    """M, of `inputs`."""
+    return 2 * dim + 2 + n_features + 1
+
+
 def fit_episodic_ridge(
-    spectral: Tensor | Catalogue,
+    spectral_ND: Tensor,
     relevant_R: NDArray[np.bool_],
     histories: Histories,
     user_x: NDArray[np.float32],
@@ -133,73 +174,26 @@ def fit_episodic_ridge(
     """Ridge regression from the inputs of drawn episodes to whether each item is wanted later.
 
     Args:
-        spectral: P0, (N, D), or a catalogue whose workers share the users and have few draws of many.
         relevant_R: signals that are wanted.
         histories, user_x: the training users, (U), (U, F).
         popularity_N: expected number of wanted events after the support.
     """
-    item_C = np.sort(np.argsort(-popularity_N, kind="stable")[:ITEMS])
-    wanted_R = torch.from_numpy(relevant_R.astype(np.float32))
-    column_N = np.full(len(popularity_N), -1)
-    column_N[item_C] = np.arange(len(item_C))
-    spread = isinstance(spectral, Catalogue)
-    dim = spectral.spectral_LD.shape[1] if isinstance(spectral, Catalogue) else spectral.shape[1]
-    size = 2 * dim + 2 + user_x.shape[1] + 1
-    gram_FMM = np.zeros((FOLDS, size, size))
-    right_FMC = np.zeros((FOLDS, size, len(item_C)), np.float32)
-    for draw, fold, users in _turns(histories.n_users, spread):
+    dim, n_features = spectral_ND.shape[1], user_x.shape[1]
+    sums = RidgeSums(relevant_R, popularity_N, n_inputs(dim, n_features))
+    for draw, fold in product(range(DRAWS), range(FOLDS)):
+        users = np.arange(fold, histories.n_users, FOLDS)
         episodes = draw_episodes(histories, users, user_x, rules, (seed, FIRST_DRAW + draw))
-        z_BM = inputs(*_looked_up(spectral, episodes, wanted_R)).double().numpy()
-        gram_FMM[fold] += z_BM.T @ z_BM
-        right_FMC[fold] += (_wanted(episodes, column_N, len(item_C)).T @ z_BM).T
-    if spread:
-        summed(torch.from_numpy(gram_FMM))
-        summed(torch.from_numpy(right_FMC))
-    penalty_M = _penalties(dim, user_x.shape[1])
-    gram_MM, right_MC = gram_FMM.sum(axis=0) + np.diag(penalty_M), right_FMC.sum(axis=0)
-    without = [
-        np.linalg.solve(gram_MM - gram_FMM[f], right_MC - right_FMC[f]).astype(np.float32)
-        for f in range(FOLDS)
-    ]
-    share_C = (popularity_N[item_C] + 0.5) / histories.n_users
-    return EpisodicRidge(
-        torch.from_numpy(np.linalg.solve(gram_MM, right_MC).astype(np.float32)),
-        torch.from_numpy(np.stack(without)),
-        torch.from_numpy(item_C),
-        torch.from_numpy(np.log(share_C).astype(np.float32)),
-        wanted_R,
-    )
+        sums.add(episodes, users % FOLDS, inputs(spectral_ND, sums.wanted_R, episodes))
+    return sums.solved(histories.n_users, dim, n_features)
 
 
-def _turns(n_users: int, spread: bool) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """(draw, fold, users) one after the other; where they are ``spread``, this worker's share of them."""
-    draws = max(1, min(DRAWS, SPREAD_EPISODES // n_users)) if spread else DRAWS
-    for draw, fold in product(range(draws), range(FOLDS)):
-        users = np.arange(fold, n_users, FOLDS)
-        if not spread:
-            yield draw, fold, users
-            continue
-        for first in range(0, len(users), AT_ONCE):
-            yield draw, fold, users[first : first + AT_ONCE][rank() :: world()]
-
-
-def _looked_up(
-    spectral: Tensor | Catalogue, episodes: Episodes, wanted_R: Tensor
-) -> tuple[Tensor, Tensor, Episodes]:
-    """The arguments of `inputs`, with the rows of P0 that the episodes speak of."""
-    if isinstance(spectral, Tensor):
-        return spectral, wanted_R, episodes
-    first = torch.zeros(1, dtype=torch.int64)  # so that there is one
-    row_M = distinct(torch.cat([first, episodes.support_item[episodes.present]]))
-    return spectral.places(row_M), wanted_R, in_terms_of(row_M, episodes)
-
-
-def _wanted(episodes: Episodes, column_N: NDArray[np.int64], n_columns: int) -> sp.csr_matrix:
+def _wanted(episodes: Episodes, item_C: NDArray[np.int64]) -> sp.csr_matrix:
     """1 where a user wants an item later, (B, C)."""
-    user, column = episodes.query_user.numpy(), column_N[episodes.query_item.numpy()]
-    known = column >= 0
-    ones = np.ones(int(known.sum()))
-    return sp.csr_matrix((ones, (user[known], column[known])), shape=(len(episodes), n_columns))
+    item = episodes.query_item.numpy()
+    column = np.searchsorted(item_C, item).clip(max=len(item_C) - 1)
+    known = item_C[column] == item
+    user, ones = episodes.query_user.numpy()[known], np.ones(int(known.sum()))
+    return sp.csr_matrix((ones, (user, column[known])), shape=(len(episodes), len(item_C)))
 
 
 def _penalties(dim: int, n_features: int) -> NDArray[np.float64]:

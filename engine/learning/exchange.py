@@ -84,6 +84,8 @@ def gathered_by_all(own_LC: Tensor, n: int) -> Tensor:
 
 def interleaved(parts: list[Tensor]) -> Tensor:
     """All rows from those of each worker, in their order; the later ones may be one shorter."""
+    if len(parts) == 1:
+        return parts[0]
     n = sum(len(part) for part in parts)
     value_NC = parts[0].new_empty(n, *parts[0].shape[1:])
     for worker, part in enumerate(parts):

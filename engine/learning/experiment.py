@@ -33,8 +33,8 @@ from engine.evaluation.protocol import (
 
 MOST_SCORES, FEWEST = 5 * 10**8, 50
 """Scores by which a model is judged where the catalogue is large, and users, whatever their number."""
-SCORES_AT_ONCE = 2**25
-"""Scores held together there, 128 MiB; or one user's, where these are more."""
+SCORES_AT_ONCE = 2**24
+"""Scores held together there, at all numbers of shots, 64 MiB; or one user's, where these are more."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Experiment:
         n_items, at_once = self.dataset.n_items, PART
         if self.large:
             users = users[: max(FEWEST, MOST_SCORES // (n_items * len(self.shots)))]
-            at_once = max(1, SCORES_AT_ONCE // n_items)
+            at_once = max(1, SCORES_AT_ONCE // (n_items * len(self.shots)))
         held = hold_out(
             self.dataset.histories,
             users,

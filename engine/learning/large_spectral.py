@@ -1,15 +1,19 @@
 """The spectral start where neither the items' cosine nor the embeddings fit one worker.
 
-A randomised eigendecomposition: every worker multiplies its users' rows, ``X^T (X Omega)``, and one sum over
-the workers ends each power iteration; of the embeddings each keeps its rows. The cosine is never formed: its
-shrunk denominator is split into a few products of a function of one item with that of another.
+A randomised eigendecomposition: every worker multiplies its users' rows, ``X^T (X Omega)``, part by part, and
+one sum over the workers ends each power iteration; of the embeddings each keeps its rows. The cosine is never
+formed: its shrunk denominator is split into a few products of a function of one item with that of another.
 
 Knows nothing of users' features, of signals or of gradients.
 
-Shapes: U users of this worker, N catalogue, L rows of this worker, D embedding, K columns, R terms.
+Shapes: B users, M items and E events of a part, N catalogue, L rows of this worker, D embedding, K columns,
+C of them at a time, R terms.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,30 +29,48 @@ from engine.learning.workers import rank, world
 ITERATIONS, MORE = 3, 16
 """Power iterations, and columns beyond those that are wanted."""
 NODES, ROUNDING = 40, 1e-5
-COLUMNS, ROWS = 16, 65_536
-"""Columns multiplied at a time: what a worker holds of all N rows; rows turned at a time."""
+COLUMNS, HELD, ROWS = 16, 2**27, 65_536
+"""Columns multiplied at once, fewer where they would hold more than so many numbers; rows turned at once."""
+
+
+class Entries(NamedTuple):
+    """Events of some users, by the user's place among them; repeated pairs are as in `item_factors`."""
+
+    n_users: int
+    user_E: NDArray[np.int64]
+    item_E: NDArray[np.int64]
+    value_E: NDArray[np.float64] | None = None
+
+
+class Rows(NamedTuple):
+    """Users' rows of X, and the items that they speak of."""
+
+    x_BM: sp.csr_matrix
+    item_M: NDArray[np.int64]  # ascending
 
 
 def own_factors(
-    user_row: NDArray[np.int64],
-    item_row: NDArray[np.int64],
-    shape: tuple[int, int],
+    entries: Callable[[], Iterable[Entries]],
+    n: int,
     dim: int,
     shrink: float = 50.0,
-    value: NDArray[np.float64] | None = None,
     iterations: int = ITERATIONS,
 ) -> NDArray[np.float32]:
     """`spectral.item_factors`, this worker's rows of it, (L, D), up to what the iterations leave.
 
+    Args:
+        entries: reads this worker's users in parts; it is called for every multiplication.
+        n: of the catalogue.
+
     Source: randomised subspace iteration of Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.3.
     """
-    x_UN = incidence(user_row, item_row, shape, value)[rank() :: world()]
-    n, own = shape[1], own_rows(shape[1])
+    own = own_rows(n)
     wanted = min(dim, n - 1)
     factors_LD = torch.zeros(len(own), dim)
+    count_N = _sum(n, ((part.item_E, 1.0) for part in entries()))
     if wanted >= 1:
-        cosine = Cosine(x_UN, shrink)
-        place_LK = _orthonormal(_random(n, min(wanted + MORE, n))[own])
+        cosine = Cosine(lambda: (rows_of(part) for part in entries()), n, shrink)
+        place_LK = _orthonormal(_random(n, min(wanted + MORE, n)))
         for _ in range(iterations):
             place_LK = _orthonormal(cosine.times(place_LK))
         turned_KK = summed(place_LK.T @ cosine.times(place_LK)).double()
@@ -56,43 +78,66 @@ def own_factors(
         value_K, vector_KK = value_K.flip(0)[:wanted], vector_KK.flip(1)[:, :wanted]
         factors_LD[:, :wanted] = place_LK @ (vector_KK * value_K.clamp(min=0).sqrt()).float()
     factors_LD *= _signs(factors_LD)
-    count_L = torch.from_numpy(np.bincount(item_row, minlength=n))[own]
-    length = float(summed((factors_LD.norm(dim=1) * count_L).sum())) / max(len(item_row), 1)
+    length = float(summed((factors_LD.norm(dim=1) * torch.from_numpy(count_N)[own]).sum()))
+    length /= max(float(count_N.sum()), 1.0)
     scaled: NDArray[np.float32] = (factors_LD * (LENGTH / max(length, 1e-12))).numpy()
     return scaled
 
 
-class Cosine:
-    """``X^T X / (n n^T + shrink)`` of all workers' users, as what it does to a few columns."""
+def rows_of(entries: Entries) -> Rows:
+    """The users' rows of X, without the columns of items that none of them met."""
+    item_M, place_E = np.unique(entries.item_E, return_inverse=True)
+    shape = entries.n_users, len(item_M)
+    return Rows(incidence(entries.user_E, place_E, shape, entries.value_E), item_M)
 
-    def __init__(self, x_UN: sp.csr_matrix, shrink: float) -> None:
-        self._n, x_NU = x_UN.shape[1], x_UN.T.tocsr()
-        square_N = np.asarray(x_UN.multiply(x_UN).sum(axis=0), np.float64).ravel()
-        norm_N = np.sqrt(summed(torch.from_numpy(square_N)).numpy())
-        self._factors = [
-            (
-                _by_item(x_UN, term_N[x_UN.indices]),
-                _by_item(x_NU, sign * np.repeat(term_N, np.diff(x_NU.indptr))),
-            )
-            for term_N, sign in zip(*shrunk_terms(norm_N, shrink), strict=True)
-        ]
+
+class Cosine:
+    """``X^T X / (n n^T + shrink)`` of all workers' users, as what it does to a few columns.
+
+    Args:
+        rows: reads this worker's rows of X in parts.
+    """
+
+    def __init__(self, rows: Callable[[], Iterable[Rows]], n: int, shrink: float) -> None:
+        self._rows, self._n = rows, n
+        squares = (
+            (part.item_M, np.asarray(part.x_BM.multiply(part.x_BM).sum(axis=0)).ravel()) for part in rows()
+        )
+        self._term_RN, self._sign_R = shrunk_terms(np.sqrt(_sum(n, squares)), shrink)
 
     def times(self, own_LK: Tensor) -> Tensor:
         """This worker's rows of the product, (L, K)."""
         product_LK, own = torch.empty_like(own_LK), own_rows(self._n)
-        for first in range(0, own_LK.shape[1], COLUMNS):
-            columns = slice(first, first + COLUMNS)
+        at_once = max(1, min(COLUMNS, HELD // self._n))
+        for first in range(0, own_LK.shape[1], at_once):
+            columns = slice(first, first + at_once)
             given_NC = gathered_by_all(own_LK[:, columns].contiguous(), self._n).numpy()
             sum_NC = np.zeros_like(given_NC)
-            for x_UN, x_NU in self._factors:
-                sum_NC += x_NU @ (x_UN @ given_NC)
+            for x_BM, item_M in self._rows():
+                sum_NC[item_M] += self._of_some(x_BM, self._term_RN[:, item_M], given_NC[item_M])
             product_LK[:, columns] = summed(torch.from_numpy(sum_NC))[own]
         return product_LK
 
+    def _of_some(
+        self, x_BM: sp.csr_matrix, term_RM: NDArray[np.float32], given_MC: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """What some users add to the product, all terms side by side in one multiplication."""
+        n_terms, (n_rows, n_columns) = len(term_RM), given_MC.shape
+        given_MRC = (term_RM.T[:, :, None] * given_MC[:, None]).reshape(n_rows, n_terms * n_columns)
+        both_MRC = (x_BM.T @ (x_BM @ given_MRC)).reshape(n_rows, n_terms, n_columns)
+        signed_RM = term_RM * self._sign_R[:, None]
+        sum_MC: NDArray[np.float32] = np.einsum("rm,mrc->mc", signed_RM, both_MRC)
+        return sum_MC
 
-def _by_item(x: sp.csr_matrix, times: NDArray[np.float32]) -> sp.csr_matrix:
-    """The same matrix with other entries; where they stand is shared."""
-    return sp.csr_matrix((x.data * times, x.indices, x.indptr), shape=x.shape)
+
+def _sum(
+    n: int, parts: Iterable[tuple[NDArray[np.int64], NDArray[np.float32] | float]]
+) -> NDArray[np.float64]:
+    """What all parts of all workers say of items, (N,)."""
+    sum_N = np.zeros(n)
+    for item, value in parts:
+        np.add.at(sum_N, item, value)
+    return summed(torch.from_numpy(sum_N)).numpy()
 
 
 def shrunk_terms(
@@ -139,8 +184,9 @@ def _orthonormal(own_LK: Tensor) -> Tensor:
 
 
 def _random(n: int, k: int) -> Tensor:
-    """The same at every worker, (N, K)."""
-    return torch.randn(n, k, generator=torch.Generator().manual_seed(0))
+    """This worker's rows of what is the same at every worker, (L, K); drawn by columns, to hold only one."""
+    generator, own = torch.Generator().manual_seed(0), slice(rank(), None, world())
+    return torch.stack([torch.randn(n, generator=generator)[own] for _ in range(k)], dim=1)
 
 
 def _signs(factors_LD: Tensor) -> Tensor:

@@ -83,6 +83,10 @@ class OuterStep:
         """A copy of what is learned."""
         return copy.deepcopy(self.model.state_dict())
 
+    def part_of(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What this worker knows of a model with such weights: here all of it."""
+        return dict(weights)
+
     def model_of(self, weights: Mapping[str, Tensor]) -> MetaModel:
         """A model with such weights."""
         model = copy.deepcopy(self.model)

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from engine.data.episodes import Episodes
-from engine.learning.catalogue import Catalogue
+from engine.learning.assemble import ITEM_BUFFERS
+from engine.learning.catalogue import Catalogue, whole_state
+from engine.learning.items import ItemRepresentation
 from engine.learning.meta import MetaModel, Noise
 from engine.learning.noise import hidden_rows
 from engine.learning.outer_step import OuterStep
@@ -72,13 +74,20 @@ class SampledStep(OuterStep):
     def weights(self) -> dict[str, Tensor]:
         return {**super().weights(), "catalogue": self.catalogue.learned.value_LC.clone()}
 
-    def model_of(self, weights: Mapping[str, Tensor]) -> MetaModel:
-        """The whole model at worker 0, for which training is over: the optimiser's moments are dropped."""
-        own = dict(weights)
-        learned = self.catalogue.learned
-        learned.value_LC = own.pop("catalogue")
+    def part_of(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What this worker knows of a model with such weights; `whole_state` joins all workers'.
+
+        Training is over then: the optimiser's moments are dropped.
+        """
+        shared, learned = dict(weights), self.catalogue.learned
+        learned.value_LC = shared.pop("catalogue")
         learned.mean_LC = learned.square_LC = torch.empty(0)
+        return {**shared, **self.catalogue.part()}
+
+    def model_of(self, weights: Mapping[str, Tensor]) -> MetaModel:
+        """The whole model; for a worker who is alone and so has it."""
+        state = whole_state([self.part_of(weights)])
         model = copy.deepcopy(self.model, {id(self.catalogue): None})
-        model.load_state_dict(own)
-        model.items = self.catalogue.whole(model.items)
+        model.items = ItemRepresentation(*(state[f"items.{name}"] for name in ITEM_BUFFERS))
+        model.load_state_dict(state)
         return model

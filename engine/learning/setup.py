@@ -8,11 +8,10 @@ Shapes: U users, N catalogue, F features, R signals.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.config import Config
 from engine.data.histories import Histories
@@ -20,35 +19,20 @@ from engine.evaluation.protocol import (
     query_counts,
 )
 from engine.evaluation.validation import VALIDATED
-from engine.learning.assemble import doubt_of, inner_loop
+from engine.learning.assemble import Counted, starting_model
 from engine.learning.batches import InMemory
-from engine.learning.catalogue import Catalogue, without_rows
-from engine.learning.episodic_ridge import EpisodicRidge, fit_episodic_ridge
-from engine.learning.evidence import Evidence
+from engine.learning.crowd import Everyone
+from engine.learning.episodic_ridge import fit_episodic_ridge
 from engine.learning.experiment import Experiment
 from engine.learning.items import ItemRepresentation
-from engine.learning.large import spread_catalogue
-from engine.learning.large_spectral import own_factors
+from engine.learning.large import Setting, build_large_model
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
-from engine.learning.objectives import Objective
 from engine.learning.optimiser import Rates
 from engine.learning.plan import Plan
-from engine.learning.prior import UserPrior
 from engine.learning.start import STARTS, Known, Start, known_shares
 from engine.learning.training import Schedule, Training
-
-
-@dataclass(frozen=True)
-class Counted:
-    """What counting says of items, events and beginnings: where models start."""
-
-    items: ItemRepresentation
-    target_R: Tensor
-    scale: float
-    objective: Objective
-    ridge: EpisodicRidge | None
-    catalogue: Catalogue | None  # a large one: this worker's rows of it
+from engine.learning.workers import rank, world
 
 
 def counted_by(config: Config) -> Config:
@@ -62,62 +46,43 @@ def counted_by(config: Config) -> Config:
 
 
 def count(experiment: Experiment) -> Counted:
-    """Count over the training users."""
+    """Count over the training users, the whole catalogue in one place."""
     config, histories = experiment.config, experiment.dataset.histories.take(experiment.split.train)
-    n_items = experiment.dataset.n_items
     value = experiment.dataset.signals.value
     expected = partial(
         query_counts,
-        n_items=n_items,
+        n_items=experiment.dataset.n_items,
         relevant=experiment.relevant,
         gap=config.episodes.query_after,
         order=experiment.order,
         shots_max=max(experiment.shots),
     )
-    known = Known(histories, n_items, experiment.relevant, value, expected)
-    if experiment.large:
-        known = replace(known, factors=own_factors, cross_fitted=False)
+    known = Known(histories, experiment.dataset.n_items, experiment.relevant, value, expected)
     start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
-    catalogue: Catalogue | None = None
-    if experiment.large:
-        likeness_dim, draws = config.items.likeness_dim, config.items.negatives
-        catalogue = spread_catalogue(start, experiment.item_x, histories, likeness_dim, draws, config.seed)
-        items = without_rows(catalogue)
-    else:
-        items = _whole_items(experiment, start, histories)
+    items = _whole_items(experiment, start, histories)
     ridge, user_x = None, experiment.user_x[experiment.split.train]
     if config.objective != "rating":
         wanted, rules = experiment.relevant, experiment.rules
-        spectral = items.spectral_ND if catalogue is None else catalogue
         ridge = fit_episodic_ridge(
-            spectral, wanted, histories, user_x, rules, expected(histories), config.seed
+            items.spectral_ND, wanted, histories, user_x, rules, expected(histories), config.seed
         )
-    return Counted(items, torch.from_numpy(start.target_R), start.scale, start.objective, ridge, catalogue)
+    return Counted(items, torch.from_numpy(start.target_R), start.scale, start.objective, ridge)
 
 
 def build_model(experiment: Experiment, counted: Counted | None = None) -> MetaModel:
     """The model as it starts.
 
     Args:
-        counted: what was counted before; its modules become the model's. Of a large catalogue each worker
-            counts its own rows all the same.
+        counted: what was counted before; its modules become the model's. Not of a large catalogue, of which
+            each worker counts its part.
     """
-    config, user_x = experiment.config, experiment.user_x[experiment.split.train]
-    counted = count(experiment) if counted is None or experiment.large else counted
-    dim = counted.items.spectral_ND.shape[1]
-    model = MetaModel(
-        counted.items,
-        UserPrior(dim, user_x.shape[1], config.inner.prior_precision, config.inner.unseen_weight),
-        Evidence(counted.target_R, config.inner.event_precision),
-        inner_loop(config.inner, counted.objective.likelihood, dim, config.seed),
-        counted.objective,
-        counted.scale,
-        counted.ridge,
-        doubt_of(config, counted.scale),
-    )
-    model.prior.x_mean_F.copy_(torch.from_numpy(user_x.mean(axis=0)))
-    model.catalogue = counted.catalogue
-    return model
+    config, train = experiment.config, experiment.split.train
+    user_x = experiment.user_x[train]
+    if experiment.large:
+        crowd = Everyone(experiment.dataset.histories.take(train), user_x)
+        own_x = experiment.item_x[rank() :: world()]
+        return build_large_model(Setting.of(experiment), crowd, torch.from_numpy(own_x).contiguous())
+    return starting_model(config, count(experiment) if counted is None else counted, user_x.mean(axis=0))
 
 
 def _whole_items(experiment: Experiment, start: Start, histories: Histories) -> ItemRepresentation:

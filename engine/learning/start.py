@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -47,20 +46,6 @@ class Start:
     parts: Parts | None = None  # without each fold; None: training users see what all users say
 
 
-class Factors(Protocol):
-    """How embeddings are found; they may be those of some items alone."""
-
-    def __call__(
-        self,
-        user_row: NDArray[np.int64],
-        item_row: NDArray[np.int64],
-        shape: tuple[int, int],
-        dim: int,
-        shrink: float,
-        value: NDArray[np.float64] | None = None,
-    ) -> NDArray[np.float32]: ...
-
-
 @dataclass(frozen=True)
 class Known:
     """What is counted."""
@@ -72,8 +57,6 @@ class Known:
     count: Callable[
         [Histories], NDArray[np.float64]
     ]  # (N,) expected number of wanted events after the support
-    factors: Factors = item_factors
-    cross_fitted: bool = True
 
 
 def ranking_start(known: Known, dim: int, shrink: float) -> Start:
@@ -81,7 +64,7 @@ def ranking_start(known: Known, dim: int, shrink: float) -> Start:
     target = np.where(known.relevant, 1.0, UNWANTED_TARGET)
 
     def base(histories: Histories, share: float) -> NDArray[np.float32]:
-        return _f32(np.log(known.count(histories) / share + 0.5))
+        return ranking_base(known.count(histories) / share)
 
     return _of_events(known, dim, shrink, base, _f32(target), Ranking())
 
@@ -90,9 +73,7 @@ def click_start(known: Known, dim: int, shrink: float) -> Start:
     """Base measure: log-odds that a user will want the item. Events are 1 or 0 as they are wanted."""
 
     def base(histories: Histories, share: float) -> NDArray[np.float32]:
-        wanted = (known.count(histories) / share + 0.5) / (known.histories.n_users + 1)
-        wanted = np.minimum(wanted, 0.99)
-        return _f32(np.log(wanted / (1 - wanted)))
+        return click_base(known.count(histories) / share, known.histories.n_users)
 
     return _of_events(known, dim, shrink, base, _f32(known.relevant), Click())
 
@@ -109,17 +90,16 @@ def rating_start(known: Known, dim: int, shrink: float) -> Start:
     centre, spread = float(value[told].mean()), max(float(value[told].std()), 1e-6)
     user, item = known.histories.user_row[told], known.histories.item_row[told]
     rest = (value[told] - centre) / spread
-    base = _shrunk_mean(rest, item, known.n_items, MEAN_SHRINK)
+    base = shrunk_mean(rest, item, known.n_items, MEAN_SHRINK)
     rest = rest - base[item]
-    rest = rest - _shrunk_mean(rest, user, known.histories.n_users, USER_SHRINK)[user]
+    rest = rest - shrunk_mean(rest, user, known.histories.n_users, USER_SHRINK)[user]
     shape = (known.histories.n_users, known.n_items)
-    met = int(MET_SHARE * (dim - 1))
-    rated_ND = known.factors(user, item, shape, dim - 1 - met, shrink, rest)
-    met_ND = MET_LENGTH * known.factors(user, item, shape, met, shrink)
-    factors = np.hstack([rated_ND, met_ND, np.ones((len(rated_ND), 1))])
+    met = met_dims(dim)
+    rated_ND = item_factors(user, item, shape, dim - 1 - met, shrink, rest)
+    factors = joined(rated_ND, item_factors(user, item, shape, met, shrink))
     target = np.nan_to_num((known.value - centre) / spread, nan=0.0)
     numbers = (torch.tensor(v, dtype=torch.float32) for v in (known.value, centre, spread))
-    return Start(_f32(factors), _f32(base), _f32(target), 1.0, Rating(*numbers))
+    return Start(factors, _f32(base), _f32(target), 1.0, Rating(*numbers))
 
 
 STARTS = {"ranking": ranking_start, "click": click_start, "rating": rating_start}
@@ -140,9 +120,9 @@ def _of_events(
     """
     histories, shape = known.histories, (known.histories.n_users, known.n_items)
     pairs = (histories.user_row, histories.item_row, shape)
-    factors = known.factors(*pairs, dim, shrink)
+    factors = item_factors(*pairs, dim, shrink)
     parts = None
-    if known.cross_fitted and known.n_items <= CROSS_FITTED:
+    if known.n_items <= CROSS_FITTED:
         of = factors_of(*pairs, factors, shrink)
         rest = [without(fold, histories.n_users) for fold in range(FOLDS)]
         others = [histories.take(users) for users in rest]
@@ -156,13 +136,39 @@ def _of_events(
     return Start(factors, base(histories, 1.0), target_R, SCALE, objective, parts)
 
 
+def ranking_base(wanted_N: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Log-popularity, by the expected number of wanted events."""
+    return _f32(np.log(wanted_N + 0.5))
+
+
+def click_base(wanted_N: NDArray[np.float64], n_users: int) -> NDArray[np.float32]:
+    """Log-odds that a user will want the item."""
+    chance_N = np.minimum((wanted_N + 0.5) / (n_users + 1), 0.99)
+    return _f32(np.log(chance_N / (1 - chance_N)))
+
+
+def met_dims(dim: int) -> int:
+    """Dimensions of a rating model that say who met an item."""
+    return int(MET_SHARE * (dim - 1))
+
+
+def joined(rated_ND: NDArray[np.float32], met_ND: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All dimensions of a rating model."""
+    return _f32(np.hstack([rated_ND, MET_LENGTH * met_ND, np.ones((len(rated_ND), 1))]))
+
+
 def known_shares(histories: Histories, n_items: int) -> NDArray[np.float32]:
     """The share of users who met each item, wanted or not, (N,)."""
+    return _f32(users_who_met(histories, n_items) / histories.n_users)
+
+
+def users_who_met(histories: Histories, n_items: int) -> NDArray[np.int64]:
+    """How many users met each item, (N,)."""
     once = np.unique(histories.user_row * n_items + histories.item_row) % n_items
-    return _f32(np.bincount(once, minlength=n_items) / histories.n_users)
+    return np.bincount(once, minlength=n_items)
 
 
-def _shrunk_mean(
+def shrunk_mean(
     value_E: NDArray[np.float64], group_E: NDArray[np.int64], n: int, shrink: float
 ) -> NDArray[np.float64]:
     """Mean of each group, averaged with ``shrink`` zeros."""

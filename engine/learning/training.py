@@ -128,6 +128,10 @@ class Training:
         """The model as it was after its best pass."""
         return self.outer_step.model_of(self.best)
 
+    def best_part(self) -> dict[str, Tensor]:
+        """What this worker knows of it, where the catalogue is spread over several."""
+        return self.outer_step.part_of(self.best)
+
     def _one_pass(self, after_step: Callable[[], None]) -> float:
         for batch in self.batches.steps(self.passes_done, self.steps_done):
             loss, pairs = self._step(batch)
@@ -164,6 +168,7 @@ class Training:
         self.passes_since_best += 1
         if quality > self.best_quality:
             self.best_quality, self.passes_since_best = quality, 0
+            self.best = {}  # the old copy goes before the new one is made
             self.best = self.outer_step.weights()
         return quality
 

@@ -105,8 +105,9 @@ class Trial(Trainable):
         self._reports.close()
 
     def _train(self) -> Generator[PassReport, None, None]:
-        sweep = self._sweep
-        (counted,) = ray.get(sweep.counts.of.remote(self._config))
+        sweep, model = self._sweep, None
         experiment = set_up(ray.get(sweep.dataset), self._config)
-        model = build_model(experiment, ray.get(counted))
+        if not experiment.large:  # of a large catalogue every worker counts its part
+            (counted,) = ray.get(sweep.counts.of.remote(self._config))
+            model = build_model(experiment, ray.get(counted))
         yield from train(experiment, sweep.data, None, sweep.runs, self.trial_id, model)

@@ -1,26 +1,21 @@
-"""Checkpoints: what a training run resumes from. Knows nothing of Ray.
-
-Loading uses torch's restricted unpickler (tensors and plain containers), so a checkpoint runs no code.
-"""
+"""Checkpoints: what a training run resumes from. Knows nothing of Ray."""
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from engine.config import Config, flat, to_dict
 from engine.errors import ConfigError, TrainingError
 from engine.learning.experiment import Experiment
 from engine.learning.training import Training
 from engine.learning.workers import rank
-from jobs.training.spread_rows import load_rows, save_rows, serialised
+from jobs.training.spread_rows import load_rows, save_rows
 from jobs.training.storage import Folder
+from jobs.training.tensors import read_tensors, write_tensors
 
 STATE = "training.pt"
 Identity = Mapping[str, str]
@@ -33,7 +28,7 @@ def save(training: Training, identity: Identity, folder: Folder) -> None:
     """
     state = save_rows(training.state_dict(), folder)
     if rank() == 0:
-        folder.write(STATE, serialised({**state, "identity": dict(identity)}))
+        write_tensors({**state, "identity": dict(identity)}, folder, STATE)
 
 
 def resume(training: Training, identity: Identity, folder: Folder) -> bool:
@@ -82,7 +77,7 @@ def adopt(source: Folder, identity: Identity, folder: Folder, but: Sequence[str]
     more = _differences(state["identity"] | {key: identity[key] for key in but}, identity)
     if more:
         raise ConfigError(f"the run to go on from is another one: {more[0]}", where=source.path)
-    folder.write(STATE, serialised({**state, "identity": dict(identity)}))
+    write_tensors({**state, "identity": dict(identity)}, folder, STATE)
 
 
 def newest(run: Path) -> Folder:
@@ -115,11 +110,8 @@ def plain_options(config: Config) -> dict[str, str]:
 
 def read_state(folder: Folder) -> dict[str, Any] | None:
     """The state as it was saved; None where there is none. Raises TrainingError if it is broken."""
-    contents = folder.read(STATE)
-    if contents is None:
-        return None
     try:
-        return dict(torch.load(io.BytesIO(contents), weights_only=True, map_location="cpu"))
+        return read_tensors(folder, STATE)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
         raise TrainingError(
             "the checkpoint cannot be read",

@@ -1,9 +1,10 @@
 """The outer loop under Ray Train, seen from the driver; what a worker does is in ``worker``.
 
-The driver counts where the model starts and puts it into the object store; workers stream their users. A
-worker or node that dies costs the steps since the last checkpoint, for Ray Train starts the workers anew;
-what kills the driver kills the run, and the same command goes on. Knows nothing of the model; it is put
-together in ``engine.learning.setup``.
+The driver counts where the model starts and puts it into the object store; over a large catalogue each worker
+counts its part. Workers stream their users. A worker or node that dies costs the steps since the last
+checkpoint, for Ray Train starts the workers anew; what kills the driver kills the run, and the same command
+goes on. Knows nothing of the model; it is put together in ``engine.learning.setup`` and
+``engine.learning.large``.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engine.config import Config
 from engine.errors import FirstclickError, TrainingError
+from engine.learning.assemble import model_from_state
 from engine.learning.experiment import Experiment
+from engine.learning.large import Setting
 from engine.learning.meta import MetaModel
 from engine.learning.setup import build_model, plan_of
 from engine.learning.training import PassReport
 from jobs.cluster import attach
 from jobs.publish import publish
 from jobs.training.checkpoints import identity_of, read_state
+from jobs.training.spread_rows import whole_model_state
 from jobs.training.storage import Folder
 from jobs.training.stream import Source, StepShares, Stream
 from jobs.training.worker import Spread, Start, train_worker
@@ -44,6 +48,8 @@ FAILURES = 3
 """Workers are started anew so many times, not counting nodes that were taken away with notice."""
 KEPT = 2
 """Checkpoints kept."""
+PARTS = "parts"
+"""Below a run's folder: the parts of a trained model whose catalogue is spread, until it is published."""
 
 
 def train_distributed(
@@ -62,12 +68,11 @@ def train_distributed(
     """
     attach()
     reports = _queue()
-    start: MetaModel | Spread
-    if experiment.large:
-        start = Spread(data.resolve(), experiment.config, out and out.resolve())
-    else:
-        start = build_model(experiment) if model is None else model
-    fit = _Fit(build_trainer(experiment, start, data, storage, run, reports))
+    parts = Folder.at(location(storage, run, PARTS))
+    parts.clear()
+    if not experiment.large and model is None:
+        model = build_model(experiment)
+    fit = _Fit(build_trainer(experiment, model, data, storage, run, reports))
     fit.start()
     try:
         while fit.is_alive() or not reports.empty():
@@ -79,10 +84,11 @@ def train_distributed(
         reports.shutdown()  # workers stop where nobody listens
         fit.join()
     state = trained(fit.result())
-    if out is not None and isinstance(start, MetaModel):
-        start.load_state_dict(state["best"])
+    if out is not None:
+        best = state["best"] if model is not None else whole_model_state(parts)
         history = [PassReport(**report) for report in state["history"]]
-        publish(experiment, start, state["best_quality"], out, history)
+        publish(experiment, model_from_state(best, experiment.config), state["best_quality"], out, history)
+    parts.clear()
 
 
 def _queue() -> Queue:
@@ -93,7 +99,7 @@ def _queue() -> Queue:
 
 def build_trainer(
     experiment: Experiment,
-    start: MetaModel | Spread,
+    model: MetaModel | None,
     data: Path,
     storage: str | Path,
     run: str,
@@ -103,7 +109,7 @@ def build_trainer(
     """The Ray Train run of one configuration; see :func:`trained` for what ``fit()`` returns.
 
     Args:
-        start: the model of ``build_model``, or how workers build their parts of it.
+        model: where to start; None where the catalogue is large: every worker counts its part.
         data: folder of the data set; every node must be able to read it.
         storage: folder or URI of all runs; a run of this name there is resumed.
         reports: gets a :class:`PassReport` a pass.
@@ -111,12 +117,16 @@ def build_trainer(
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # how soon a failure is seen
     config, source = experiment.config, Source.of(experiment, data)
+    shared_source = ray.put(source)
+    start = model or Spread(
+        shared_source, Setting.of(experiment), experiment.item_encoder, location(storage, run, PARTS)
+    )
     shared = Start(start, plan_of(experiment), identity_of(experiment), config.train)
     return TorchTrainer(
         train_worker,
         train_loop_config={"start": ray.put(shared), "reports": reports},
         datasets={"train": Stream(source, location(storage, run))},
-        dataset_config=StepShares(ray.put(source)),
+        dataset_config=StepShares(shared_source),
         scaling_config=scaling(config),
         run_config=RunConfig(
             name=run,

@@ -1,19 +1,19 @@
-"""The rows of a catalogue that is spread over several workers, in checkpoints: a file a worker.
+"""The rows of a catalogue that is spread over workers, in checkpoints and at the end: a file a worker.
 
 They may be read by another number of workers than wrote them. Knows nothing of Ray.
 """
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from engine.learning.catalogue import whole_state
 from engine.learning.exchange import interleaved
 from engine.learning.workers import rank, world
 from jobs.training.storage import Folder
+from jobs.training.tensors import read_tensors, write_tensors
 
 CATALOGUE, ROWS = "catalogue", "rows-"
 
@@ -27,7 +27,7 @@ def save_rows(state: dict[str, Any], folder: Folder) -> dict[str, Any]:
         return state
     best = dict(state["best"])
     rows = {**state[CATALOGUE], "best": best.pop(CATALOGUE)}
-    folder.write(f"{ROWS}{rank():05d}.pt", serialised(rows))
+    write_tensors(rows, folder, f"{ROWS}{rank():05d}.pt")
     return {name: value for name, value in state.items() if name != CATALOGUE} | {"best": best}
 
 
@@ -46,13 +46,6 @@ def load_rows(state: dict[str, Any], folder: Folder) -> dict[str, Any]:
     return {**state, CATALOGUE: rows, "best": best}
 
 
-def serialised(value: dict[str, Any]) -> bytes:
-    """As torch saves it."""
-    contents = io.BytesIO()
-    torch.save(value, contents)
-    return contents.getvalue()
-
-
 def _spread_anew(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """This worker's rows of those that another number of workers had."""
     return {
@@ -63,7 +56,17 @@ def _spread_anew(parts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def leave_part(part: dict[str, Tensor], folder: Folder) -> None:
+    """Write what this worker knows of the trained model, for :func:`whole_model_state`."""
+    write_tensors(part, folder, f"{ROWS}{rank():05d}.pt")
+
+
+def whole_model_state(folder: Folder) -> dict[str, Tensor]:
+    """The state of the model of which all workers have left their parts."""
+    return whole_state([_read(folder, name) for name in folder.names(ROWS)])
+
+
 def _read(folder: Folder, name: str) -> dict[str, Any]:
-    if folder.local is not None:
-        return dict(torch.load(folder.local / name, weights_only=True, map_location="cpu", mmap=True))
-    return dict(torch.load(io.BytesIO(folder.read(name) or b""), weights_only=True, map_location="cpu"))
+    rows = read_tensors(folder, name)
+    assert rows is not None, "its name has just been read"
+    return rows

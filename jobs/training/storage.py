@@ -5,8 +5,11 @@ Knows nothing of what is kept.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
 
@@ -55,13 +58,19 @@ class Folder:
         found = self.filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
         return sorted(file.base_name for file in found if file.base_name.startswith(start))
 
-    def write(self, name: str, contents: bytes) -> None:
-        """Write a file as a whole: a crash meanwhile leaves what was there before."""
+    @contextmanager
+    def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """A file to write as a whole: a crash meanwhile leaves what was there before."""
         self.filesystem.create_dir(self.path, recursive=True)
         scratch = f"{self.path}/.{name}"
         with self.filesystem.open_output_stream(scratch) as file:
-            file.write(contents)
+            yield file
         self.filesystem.move(scratch, f"{self.path}/{name}")
+
+    def clear(self) -> None:
+        """Leave nothing of the folder."""
+        if self.filesystem.get_file_info(self.path).type == FileType.Directory:
+            self.filesystem.delete_dir(self.path)
 
     def upload(self, local: Path) -> None:
         """Copy all files of a local folder into this one."""

@@ -52,6 +52,7 @@ class Source:
     seed: int
     passes: int
     users_per_step: int
+    n_users: int  # of the training users
     window_users: int = WINDOW_USERS
 
     @staticmethod
@@ -68,6 +69,7 @@ class Source:
             config.seed,
             config.outer.passes,
             config.outer.users_per_step,
+            len(experiment.split.train),
         )
 
     def instructions(self, passes_done: int, steps_done: int) -> Iterator[tuple[Window, int]]:
@@ -84,14 +86,12 @@ class Source:
     def read(self, window: Window) -> tuple[list[NDArray[np.int64]], Batch]:
         """The steps of a window, and all its training users, ascending by number, as if one batch."""
         pieces = [self.pieces[number] for number in window.pieces]
-        numbers = np.concatenate([self.number_U[p.first : p.first + p.n_users] for p in pieces])
-        order = np.argsort(numbers, kind="stable")[np.count_nonzero(numbers < 0) :]
-        numbers = numbers[order].astype(np.int64)
-        table = read_users(self.folder, pieces).take(pa.array(order))
+        numbers, rows = self.training_users(pieces)
+        table = self.features(pieces, rows)
         everyone = Batch(
             numbers,
             table["user_id"].to_pylist(),
-            self._histories(pieces).take(order),
+            self.histories(pieces, rows),
             self.user_encoder.transform(table),
             0,
             slice(None),
@@ -99,8 +99,19 @@ class Source:
         )
         return steps_in(window, numbers, self.users_per_step, self.seed), everyone
 
-    def _histories(self, pieces: list[Piece]) -> Histories:
-        return histories_of([read_piece(piece) for piece in pieces]).without(self.cold_N)
+    def training_users(self, pieces: list[Piece]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Those of some pieces, ascending: their numbers, and their rows of all pieces together, (B,)."""
+        numbers = np.concatenate([self.number_U[p.first : p.first + p.n_users] for p in pieces])
+        rows = np.argsort(numbers, kind="stable")[np.count_nonzero(numbers < 0) :]
+        return numbers[rows].astype(np.int64), rows
+
+    def histories(self, pieces: list[Piece], rows: NDArray[np.int64]) -> Histories:
+        """What they did, less the events with cold items."""
+        return histories_of([read_piece(piece) for piece in pieces]).without(self.cold_N).take(rows)
+
+    def features(self, pieces: list[Piece], rows: NDArray[np.int64]) -> pa.Table:
+        """Their ids and raw features."""
+        return read_users(self.folder, pieces).take(pa.array(rows))
 
 
 class Stream:

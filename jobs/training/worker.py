@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import ray
 import ray.train
 from ray.exceptions import RayActorError
@@ -21,20 +21,20 @@ from ray.train.torch import get_device
 from ray.util.queue import Queue
 from torch import nn
 
-from engine.config import Config, TrainConfig
-from engine.data.dataset import Dataset
+from engine.config import TrainConfig
+from engine.data.features.feature_encoder import FeatureEncoder
 from engine.errors import FirstclickError, TrainingError
-from engine.learning.experiment import Experiment, set_up
+from engine.learning.large import Setting, build_large_model
 from engine.learning.meta import MetaModel
 from engine.learning.outer_step import averaged
 from engine.learning.plan import Plan
-from engine.learning.setup import build_model
 from engine.learning.training import PassReport, Training
 from engine.learning.workers import gather_from_workers
-from jobs.publish import publish
 from jobs.training.checkpoints import Identity, naming_the_last_good, resume, save
+from jobs.training.own_share import OwnUsers, own_item_features
+from jobs.training.spread_rows import leave_part
 from jobs.training.storage import Folder
-from jobs.training.stream import Streamed
+from jobs.training.stream import Source, Streamed
 
 NOTICE_STEPS = 50
 """Steps between looking whether a node will be taken away and whether anybody listens: some milliseconds."""
@@ -42,14 +42,20 @@ NOTICE_STEPS = 50
 
 @dataclass(frozen=True)
 class Spread:
-    """A catalogue that is spread over the workers: each counts its rows, and the first publishes them all."""
+    """A catalogue that is spread over the workers: each counts its part and leaves it at the end."""
 
-    data: Path
-    config: Config
-    out: Path | None
+    source: ray.ObjectRef[Source]
+    setting: Setting
+    item_encoder: FeatureEncoder
+    parts: str  # folder where the parts of the trained model are left
 
-    def experiment(self) -> Experiment:
-        return set_up(Dataset.load(self.data), self.config)
+    def model(self) -> MetaModel:
+        """This worker's part of it, as it starts."""
+        source = ray.get(self.source)
+        own_x = own_item_features(source.folder, self.item_encoder)
+        model = build_large_model(self.setting, OwnUsers(source), own_x)
+        pa.default_memory_pool().release_unused()  # of reading pieces
+        return model
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ def _train(start: Start, reports: Queue | None) -> None:
     rows = ray.train.get_dataset_shard("train").iter_batches(
         batch_size=None, batch_format="pyarrow", prefetch_batches=1
     )
-    model = build_model(start.model.experiment()) if isinstance(start.model, Spread) else start.model
+    model = start.model.model() if isinstance(start.model, Spread) else start.model
     batches = Streamed(iter(rows))
     training = start.plan.training(model.to(get_device()), batches, _averaged, rank, world)
     agreed(lambda: _resume(training, start.identity))
@@ -95,10 +101,8 @@ def _train(start: Start, reports: Queue | None) -> None:
     for report in training.run(after_step):
         saving.after_pass(report)
         agreed(partial(_tell, listener, report))
-    if isinstance(start.model, Spread) and start.model.out is not None:
-        best = training.best_model()  # all workers bring their rows of it to the first
-        parts = (start.model.experiment(), best.cpu(), training.best_quality, start.model.out)
-        agreed(lambda: publish(*parts, training.history) if rank == 0 else None)
+    if isinstance(start.model, Spread):
+        leave_part(training.best_part(), Folder.at(start.model.parts))
 
 
 def agreed(act: Callable[[], object]) -> None:

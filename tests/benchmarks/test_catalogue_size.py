@@ -1,28 +1,39 @@
-"""What a step of the outer loop costs, and what a worker holds, by the size of the catalogue.
+"""What a step of the outer loop costs, and what a worker holds, by the size of the catalogue; a whole pass.
 
     pytest --run-benchmarks -s tests/benchmarks/test_catalogue_size.py
 
-Each size is trained in a process of its own, for its peak memory. The users are 20,000 with 30 events each,
-of `engine.data.sources.world`.
+The worlds are those of `engine.data.sources.world`, with 30 events a user. For the cost of a step each size
+is trained in a process of its own, on 20,000 users; the whole pass is `firstclick pretrain` under Ray Train
+on a million items and 200,000 users, whose workers' peak memory is read while it runs (Linux).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.processes import descendants, titled
+
+pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(7200)]
+PROJECT = Path(__file__).parents[2]
 SIZES = (10_000, 100_000, 1_000_000)
 USERS, STEPS, WARM_UP = 20_000, 60, 10
 ALL, SAMPLED = "items.full_softmax_max=10000000", "items.full_softmax_max=0"
 MOST_FULL = 100_000
+ITEMS, CROWD = 1_000_000, 200_000
+"""Of the whole pass; so many users."""
+PASS = ("outer.passes=1", "evaluation.test_share=0", "outer.users_per_step=256")
+MOST_GIB = 4.0
 
 
 def measure(data: Path, *options: str) -> dict[str, float]:
@@ -45,27 +56,64 @@ def measure(data: Path, *options: str) -> dict[str, float]:
     return {"step_ms": 1000 * float(np.median(taken[WARM_UP:])), "start_s": start_s, "peak_gib": peak}
 
 
-def prepared(n_items: int, folder: Path) -> None:
+def prepared(n_users: int, n_items: int, folder: Path) -> None:
     from engine.data.sources.world import World
     from jobs.prepare import prepare
 
-    World(USERS, n_items).write(folder / "raw")
+    World(n_users, n_items).write(folder / "raw")
     files = {f"{role}s": folder / "raw" / f"{role}s.parquet" for role in ("item", "user")}
     prepare(interactions=folder / "raw" / "events-*.parquet", out=folder / "data", **files)
 
 
 def in_a_process(*arguments: str) -> dict[str, float]:
-    done = subprocess.run([sys.executable, __file__, *arguments], check=True, capture_output=True, text=True)
+    command = [sys.executable, "-m", "tests.benchmarks.test_catalogue_size", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
-@pytest.mark.benchmark
+def workers_peaks(command: list[str]) -> dict[int, float]:
+    """Run it; the peak memory of each worker of Ray Train below it, GiB by process."""
+    peaks: dict[int, float] = {}
+    environment = {**os.environ, "RAY_ADDRESS": "local"}
+    with subprocess.Popen([sys.executable, *command], cwd=PROJECT, env=environment) as process:
+        while process.poll() is None:
+            for pid in titled("RayTrainWorker", descendants(process.pid)):
+                with suppress(OSError, IndexError):  # it has just ended
+                    status = Path(f"/proc/{pid}/status").read_text()
+                    peaks[pid] = int(status.split("VmHWM:")[1].split()[0]) / 2**20
+            time.sleep(0.2)
+    assert process.returncode == 0
+    return peaks
+
+
+@pytest.fixture(scope="module")
+def large_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("large")
+    started = time.perf_counter()
+    in_a_process("prepare", str(CROWD), str(ITEMS), str(folder))
+    print(f"\nmade and prepared in {time.perf_counter() - started:.0f} s")
+    return folder / "data"
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_whole_pass_fits_workers_of_four_gib(large_data: Path, tmp_path: Path, workers: int) -> None:
+    sets = [word for option in PASS for word in ("--set", option)]
+    places = ["--data", large_data, "--out", tmp_path / "a", "--storage", tmp_path / "runs"]
+    started = time.perf_counter()
+    peaks = workers_peaks(["-m", "jobs.pretrain", *map(str, places), "--workers", str(workers), *sets])
+    told = ", ".join(f"{peak:.2f}" for peak in peaks.values())
+    print(f"{workers} workers: {time.perf_counter() - started:.0f} s in all; they held {told} GiB")
+    assert len(peaks) == workers
+    assert max(peaks.values()) < MOST_GIB
+
+
 def test_cost_of_a_step_by_catalogue(tmp_path: Path) -> None:
     sampled, full = {}, {}
     for n_items in SIZES:
         folder = tmp_path / str(n_items)
-        in_a_process("prepare", str(n_items), str(folder))
+        in_a_process("prepare", str(USERS), str(n_items), str(folder))
         sampled[n_items] = in_a_process("train", str(folder / "data"), SAMPLED)
         if n_items <= MOST_FULL:
             full[n_items] = in_a_process("train", str(folder / "data"), ALL)
@@ -77,13 +125,13 @@ def test_cost_of_a_step_by_catalogue(tmp_path: Path) -> None:
                 print(f"| {n_items:,} | {name} | {step_ms:.0f} | {start_s:.0f} | {peak_gib:.2f} |")
     assert sampled[1_000_000]["step_ms"] < 3 * sampled[100_000]["step_ms"]  # 10 if it were linear
     assert sampled[100_000]["step_ms"] < full[100_000]["step_ms"]
-    assert sampled[1_000_000]["peak_gib"] < 4
+    assert sampled[1_000_000]["peak_gib"] < MOST_GIB
 
 
 if __name__ == "__main__":
     task, *rest = sys.argv[1:]
     if task == "prepare":
-        prepared(int(rest[0]), Path(rest[1]))
+        prepared(int(rest[0]), int(rest[1]), Path(rest[2]))
         print("{}")
     else:
         print(json.dumps(measure(Path(rest[0]), *rest[1:])))

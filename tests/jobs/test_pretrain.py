@@ -181,6 +181,19 @@ def test_nothing_counts_as_wanted(checkerboard_data: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.ray
+def test_two_workers_of_a_large_catalogue_publish_what_one_process_does(
+    ray_cluster: None, checkerboard_data: Path, tmp_path: Path
+) -> None:
+    """Each counts its users and keeps its items; nothing but the artifact and checkpoints is left."""
+    large = ("items.full_softmax_max=10", "items.negatives=20", "outer.passes=2")
+    for folder, workers in (("one", 0), ("two", 2)):
+        options = config(*large, f"train.workers={workers}")
+        pretrain(checkerboard_data, tmp_path / folder, options, tmp_path / f"runs-{folder}", "r")
+    assert_close(tmp_path / "two", tmp_path / "one", 1e-3)
+    assert not (tmp_path / "runs-two" / "r" / "parts").exists()
+
+
+@pytest.mark.ray
 def test_two_workers_and_then_one_publish_what_one_process_does(
     ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from engine.data.episodes import Episodes, draw_episodes
+from engine.learning.catalogue import whole_state
+from engine.learning.large_spectral import Entries
 from engine.learning.meta import Noise
 from engine.learning.negatives import Negatives
 from engine.learning.noise import hidden_rows
@@ -24,6 +27,13 @@ from tests.engine.learning.test_training import GRADIENT, assert_same, finish, t
 LARGE = ("items.full_softmax_max=10", "items.dropout=0")
 CHECKED = ("rows", "log_scale", "items.log_gain_D", "prior.log_unseen", "evidence.target_R")
 SAMPLED = ("items.full_softmax_max=10", "items.negatives=20", "outer.passes=2")
+
+
+def exact_factors(entries: Callable[[], Iterable[Entries]], n: int, dim: int, shrink: float) -> np.ndarray:
+    """`own_factors` without iterations."""
+    (everyone,) = entries()
+    shape = everyone.n_users, n
+    return item_factors(everyone.user_E, everyone.item_E, shape, dim, shrink, everyone.value_E)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +52,7 @@ def test_a_catalogue_taken_whole_is_trained_as_a_small_one(
 ) -> None:
     """All items drawn: losses, tables by the lazy optimiser and the rest by the dense one, validation."""
     monkeypatch.setattr("engine.learning.start.CROSS_FITTED", 0)
-    monkeypatch.setattr("engine.learning.setup.own_factors", item_factors)
+    monkeypatch.setattr("engine.learning.large_start.own_factors", exact_factors)
     small = training(checkerboard_data, "items.dropout=0", *options)
     large = training(checkerboard_data, *LARGE, *options)
     small.model.ridge, large.model.ridge = None, None  # the large one has other draws
@@ -124,14 +134,13 @@ def test_resumes_bit_for_bit(checkerboard_data: Path) -> None:
 
 
 def two_spread_workers(rank: int, data: Path, folder: Path, options: tuple[str, ...]) -> None:
-    """What each of two processes runs; rank 0 leaves the gathered model."""
+    """What each of two processes runs; both leave their parts of the model."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     run = training(data, *options, wrap=averaged, rank=rank, world=2)
     reports = [(r.loss, r.quality) for r in run.run()]
     held = len(run.model.catalogue.learned.mean_LC) if run.model.catalogue else -1
-    state = run.best_model().state_dict()
-    torch.save({"state": state, "reports": reports, "held": held}, folder / f"result-{rank}")
+    torch.save({"part": run.best_part(), "reports": reports, "held": held}, folder / f"result-{rank}")
     del run
     dist.barrier()
     dist.destroy_process_group()
@@ -141,7 +150,7 @@ def two_spread_workers(rank: int, data: Path, folder: Path, options: tuple[str, 
 def test_two_workers_each_with_half_of_the_rows_equal_one(
     checkerboard_data: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """Start, ridge, negatives, exchange, optimiser, validation and the gathered model."""
+    """Start, ridge, negatives, exchange, optimiser, validation and the joined model."""
     options = (*SAMPLED, *options)
     alone = training(checkerboard_data, *options)
     reports = [(r.loss, r.quality) for r in alone.run()]
@@ -151,8 +160,7 @@ def test_two_workers_each_with_half_of_the_rows_equal_one(
     )
     first, second = (torch.load(tmp_path / f"result-{rank}", weights_only=True) for rank in range(2))
     assert (first["held"], second["held"]) == (30, 30)
-    assert len(second["state"]["items.base_N"]) == 0  # it is gathered at the first alone
-    assert_same(first["state"], state, rtol=1e-3, atol=1e-4)
+    assert_same(whole_state([first["part"], second["part"]]), state, rtol=1e-3, atol=1e-4)
     for (loss, quality), (loss_alone, quality_alone) in zip(first["reports"], reports, strict=True):
         assert loss == pytest.approx(loss_alone, rel=1e-5)
         assert quality == pytest.approx(quality_alone, abs=3e-3)  # of near ties, either may be first

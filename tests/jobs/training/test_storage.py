@@ -23,12 +23,37 @@ def folders(tmp_path: Path) -> list[Folder]:
 def test_what_is_written_is_read_again_everywhere(tmp_path: Path) -> None:
     for folder in folders(tmp_path):
         assert folder.read("state") is None
-        folder.write("state", b"one")
-        folder.write("state", b"two")
+        for contents in (b"one", b"two"):
+            with folder.writing("state") as file:
+                file.write(contents)
         assert folder.read("state") == b"two"
     assert (tmp_path / "runs" / "r" / "state").read_bytes() == b"two"
     assert (tmp_path / "uri" / "runs" / "r" / "state").read_bytes() == b"two"
     assert (tmp_path / "bucket" / "runs" / "r" / "state").read_bytes() == b"two"
+
+
+def fill_the_disk(folder: Folder) -> None:
+    with folder.writing("state") as file:
+        file.write(b"ha")
+        raise OSError("full")
+
+
+def test_a_crash_while_writing_leaves_what_was_there(tmp_path: Path) -> None:
+    for folder in folders(tmp_path):
+        with folder.writing("state") as file:
+            file.write(b"whole")
+        with pytest.raises(OSError, match="full"):
+            fill_the_disk(folder)
+        assert folder.read("state") == b"whole"
+
+
+def test_a_cleared_folder_is_gone(tmp_path: Path) -> None:
+    for folder in folders(tmp_path):
+        folder.clear()  # there was none
+        with folder.writing("state") as file:
+            file.write(b"one")
+        folder.clear()
+        assert folder.read("state") is None
 
 
 def test_a_folder_is_uploaded(tmp_path: Path) -> None:
