@@ -66,26 +66,45 @@ def read_events(
     if isinstance(events, (str, bytes, Mapping)) or not isinstance(events, Sequence):
         raise RequestError("events is not a list", fix='Send [{"item_id": ..., "value": ...}, ...].')
     known: list[tuple[float | None, int, int]] = []
-    ignored = []
+    ignored, levels = [], signals.row_by_level
     for position, event in enumerate(events):
-        item_id, signal, timestamp = _read_event(event, signals, default_signal, f"events[{position}]")
-        if item_id in item_rows:
-            known.append((timestamp, item_rows[item_id], signal))
-        else:
+        item_id, signal, timestamp = _plain(event, levels) or _read_event(
+            event, signals, default_signal, position
+        )
+        row = item_rows.get(item_id)
+        if row is None:
             ignored.append(Ignored(item_id, "not in the catalogue"))
+        else:
+            known.append((timestamp, row, signal))
     if known and all(timestamp is not None for timestamp, _, _ in known):
         known.sort(key=lambda event: event[0] or 0.0)
+    timestamps, rows, kinds = zip(*known, strict=True) if known else ((), (), ())
     return Support(
-        np.array([row for _, row, _ in known], dtype=np.int64),
-        np.array([signal for _, _, signal in known], dtype=np.int64),
-        np.array([timestamp for timestamp, _, _ in known], dtype=np.float64),
+        np.array(rows, dtype=np.int64),
+        np.array(kinds, dtype=np.int64),
+        np.array(timestamps, dtype=np.float64),
         tuple(ignored),
     )
 
 
+def _plain(event: object, levels: Mapping[float, int]) -> tuple[str, int, float | None] | None:
+    """An event that tells a level of the scale, as most do, without a closer look; None for any other."""
+    if type(event) is not dict:
+        return None
+    item_id, value, timestamp = event.get("item_id"), event.get("value"), event.get("timestamp")
+    signal = levels.get(value) if type(value) is float or type(value) is int else None
+    if signal is None or type(item_id) is not str:
+        return None
+    if timestamp is None:
+        return (item_id, signal, None) if len(event) == 2 else None
+    good = type(timestamp) is float and abs(timestamp) <= MAX_TIMESTAMP and len(event) == 3
+    return (item_id, signal, timestamp) if good else None
+
+
 def _read_event(
-    event: object, signals: Signals, default_signal: int, where: str
+    event: object, signals: Signals, default_signal: int, position: int
 ) -> tuple[str, int, float | None]:
+    where = f"events[{position}]"
     if type(event) is not dict and not isinstance(event, Mapping):
         raise RequestError(
             f"{event!r} is not an event", where=where, fix='Send {"item_id": ..., "value": ...}.'
