@@ -25,9 +25,7 @@ from serve_apps.answers import (
     ItemsAnswer,
     ModelAnswer,
     Question,
-    Reason,
     RecommendAnswer,
-    RecommendedItem,
     Signal,
     SimilarAnswer,
     SimilarItem,
@@ -47,6 +45,7 @@ class ServedModel:
 
     def __init__(self, recommender: Recommender) -> None:
         self._recommender = recommender
+        self._titles = recommender.titles
         self._search = ItemSearch(recommender.item_ids, recommender.titles)
         self._features = ItemFeatures(recommender.catalogue, shown_beside=TITLE_COLUMNS)
         popular = np.argsort(-recommender.popularity, kind="stable")
@@ -85,10 +84,12 @@ class ServedModel:
         started = time.perf_counter()
         slate, unread = self._ask(rank, history)
         latency_ms = (time.perf_counter() - started) * 1000
-        return RecommendAnswer(
-            items=[self._item(item, request.explain) for item in slate.items],
-            latency_ms=round(latency_ms, 3),
-            **self._about(slate, unread),
+        return RecommendAnswer.model_validate(
+            {
+                "items": [self._item(item, request.explain) for item in slate.items],
+                "latency_ms": round(latency_ms, 3),
+                **self._about(slate, unread),
+            }
         )
 
     def elicit(self, request: ElicitRequest, history: History) -> ElicitAnswer:
@@ -218,24 +219,27 @@ class ServedModel:
         )
 
     def _title(self, item_id: str) -> str | None:
-        titles, row = self._recommender.titles, self._search.row_of(item_id)
-        return (titles[row] or None) if titles is not None and row is not None else None
+        if self._titles is None or (row := self._search.row_of(item_id)) is None:
+            return None
+        return self._titles[row] or None
 
-    def _item(self, item: Recommendation, explain: bool) -> RecommendedItem:
-        because = [
-            Reason(
-                item_id=b.item_id,
-                title=self._title(b.item_id),
-                score_change=b.score_change,
-                rank_without=b.rank_without,
-            )
-            for b in item.because
-        ]
-        return RecommendedItem(
-            item_id=item.item_id,
-            title=self._title(item.item_id),
-            score=item.score,
-            prediction=item.prediction,
-            uncertainty=item.uncertainty,
-            because=because if explain else None,
-        )
+    def _item(self, item: Recommendation, explain: bool) -> dict[str, Any]:
+        """A `RecommendedItem`, to be checked with all others of the answer at once."""
+        told: dict[str, Any] = {
+            "item_id": item.item_id,
+            "title": self._title(item.item_id),
+            "score": item.score,
+            "prediction": item.prediction,
+            "uncertainty": item.uncertainty,
+        }
+        if explain:
+            told["because"] = [
+                {
+                    "item_id": b.item_id,
+                    "title": self._title(b.item_id),
+                    "score_change": b.score_change,
+                    "rank_without": b.rank_without,
+                }
+                for b in item.because
+            ]
+        return told

@@ -108,7 +108,7 @@ class Adapter:
 def ages(n_events: int) -> NDArray[np.int64]:
     """How many events came after each, oldest first, (S,); all beyond the last group alike."""
     if n_events <= AGES:
-        return _NEWEST_LAST[AGES - n_events :]
+        return np.asarray(_NEWEST_LAST[AGES - n_events :])
     return np.minimum(np.arange(n_events)[::-1], AGES - 1)
 
 

@@ -25,8 +25,8 @@ Shifts = NDArray[np.float32]
 class BaseShift:
     """``gain[S] log max(z . W_i / pop_i, LEAST)`` of one user's inputs z; 0 for other items.
 
-    Items that the ridge does not know share one more row of weights, behind those of the others, which makes 1
-    of every z and so no shift.
+    Items that the ridge does not know share one more row of weights, behind those of the others, which makes
+    1 of every z and so no shift.
     """
 
     def __init__(

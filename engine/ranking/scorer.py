@@ -57,7 +57,7 @@ class Scorer:
         self.phi_ND, self._base_N = array(self._view.phi_ND), array(self._view.base_N)
         self.known_N = array(items.known_N)
         self.scale_D = array((model.log_scale + model.log_scale_D).exp())
-        self._base_weight_A = list(array(model.log_base_weight_A.exp()))
+        self._base_weight_A: list[np.float32] = list(array(model.log_base_weight_A.exp()))
         self._shift = None
         if model.ridge is not None:
             warm_N, x_mean_F = items.warm_N.numpy(), array(model.prior.x_mean_F)
