@@ -55,10 +55,6 @@ class RecommendAnswer(_Answer):
     ignored_features: list[str] = Field(description="Features of the person that the model does not know.")
     latency_ms: float = Field(description="Adapting and ranking, without HTTP.")
 
-    def to_json(self) -> bytes:
-        """As it is sent."""
-        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
-
 
 class Question(_Answer):
     item_id: str

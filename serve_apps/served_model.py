@@ -21,7 +21,6 @@ from serve_apps.answers import (
     CompareAnswer,
     ComparedList,
     ElicitAnswer,
-    IgnoredEvent,
     ItemsAnswer,
     ModelAnswer,
     Question,
@@ -60,7 +59,11 @@ class ServedModel:
         self._recommender.check(events)
 
     def recommend(self, request: RecommendRequest, history: History) -> RecommendAnswer:
-        """Adapt to what the person did and rank.
+        """`told`, as a value."""
+        return RecommendAnswer.model_validate(self.told(request, history))
+
+    def told(self, request: RecommendRequest, history: History) -> dict[str, Any]:
+        """Adapt to what the person did and rank: what a `RecommendAnswer` says, ready for JSON.
 
         A stored event that this model cannot understand, as another model could, is ignored and reported.
 
@@ -84,13 +87,11 @@ class ServedModel:
         started = time.perf_counter()
         slate, unread = self._ask(rank, history)
         latency_ms = (time.perf_counter() - started) * 1000
-        return RecommendAnswer.model_validate(
-            {
-                "items": [self._item(item, request.explain) for item in slate.items],
-                "latency_ms": round(latency_ms, 3),
-                **self._about(slate, unread),
-            }
-        )
+        return {
+            "items": [self._item(item, request.explain) for item in slate.items],
+            **self._about(slate, unread),
+            "latency_ms": round(latency_ms, 3),
+        }
 
     def elicit(self, request: ElicitRequest, history: History) -> ElicitAnswer:
         """What to ask the person about next.
@@ -126,7 +127,7 @@ class ServedModel:
         ]
         return SimilarAnswer(items=items, model_version=self.version)
 
-    def _ask(self, ask: Callable[[Events], T], history: History) -> tuple[T, list[IgnoredEvent]]:
+    def _ask(self, ask: Callable[[Events], T], history: History) -> tuple[T, list[dict[str, str]]]:
         """``ask`` with the events that can be understood, and which stored ones cannot."""
         try:
             return ask([*history.stored, *history.sent]), []
@@ -136,8 +137,8 @@ class ServedModel:
                 raise
             return ask([*readable, *history.sent]), unread
 
-    def _about(self, answer: Slate | Questions, unread: list[IgnoredEvent]) -> dict[str, Any]:
-        ignored = [IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in answer.ignored]
+    def _about(self, answer: Slate | Questions, unread: list[dict[str, str]]) -> dict[str, Any]:
+        ignored = [{"item_id": i.item_id, "reason": i.reason} for i in answer.ignored]
         return {
             "model_version": self.version,
             "shots": answer.shots,
@@ -146,14 +147,14 @@ class ServedModel:
             "ignored_features": list(answer.unknown_features),
         }
 
-    def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[IgnoredEvent]]:
+    def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[dict[str, str]]]:
         readable, ignored = [], []
         for event in events:
             try:
                 self.check([event])
                 readable.append(event)
             except RequestError as error:
-                ignored.append(IgnoredEvent(item_id=str(event["item_id"]), reason=error.what))
+                ignored.append({"item_id": str(event["item_id"]), "reason": error.what})
         return readable, ignored
 
     def compare(self, request: CompareRequest, history: History) -> CompareAnswer:
@@ -224,22 +225,24 @@ class ServedModel:
         return self._titles[row] or None
 
     def _item(self, item: Recommendation, explain: bool) -> dict[str, Any]:
-        """A `RecommendedItem`, to be checked with all others of the answer at once."""
-        told: dict[str, Any] = {
-            "item_id": item.item_id,
-            "title": self._title(item.item_id),
-            "score": item.score,
-            "prediction": item.prediction,
-            "uncertainty": item.uncertainty,
-        }
+        """What a `RecommendedItem` says."""
+        told: dict[str, Any] = self._named(item.item_id)
+        told["score"] = item.score
+        if item.prediction is not None:
+            told["prediction"] = item.prediction
+        if item.uncertainty is not None:
+            told["uncertainty"] = item.uncertainty
         if explain:
             told["because"] = [
                 {
-                    "item_id": b.item_id,
-                    "title": self._title(b.item_id),
+                    **self._named(b.item_id),
                     "score_change": b.score_change,
                     "rank_without": b.rank_without,
                 }
                 for b in item.because
             ]
         return told
+
+    def _named(self, item_id: str) -> dict[str, Any]:
+        title = self._title(item_id)
+        return {"item_id": item_id} if title is None else {"item_id": item_id, "title": title}

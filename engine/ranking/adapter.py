@@ -21,7 +21,7 @@ from engine.ranking.arrays import array, group
 from engine.ranking.posterior import Array, Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
 
 AGES = 2**N_GROUPS
-_NEWEST_LAST = np.arange(AGES)[::-1]
+_NEWEST_LAST: NDArray[np.int64] = np.arange(AGES)[::-1]
 
 
 class Adapter:
@@ -109,7 +109,7 @@ def ages(n_events: int) -> NDArray[np.int64]:
     """How many events came after each, oldest first, (S,); all beyond the last group alike."""
     if n_events <= AGES:
         return np.asarray(_NEWEST_LAST[AGES - n_events :])
-    return np.minimum(np.arange(n_events)[::-1], AGES - 1)
+    return np.asarray(np.minimum(np.arange(n_events)[::-1], AGES - 1))
 
 
 def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Episodes:

@@ -9,7 +9,7 @@ Shapes: N catalogue, C items of the ridge, M inputs, D columns of the spectral s
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,16 +66,15 @@ class BaseShift:
         counted_2S, dim = self._counted_2R[:, support.signal], self._spectral_ND.shape[1]
         z_M = np.ones(self.weight_CM.shape[1], np.float32)
         sums_2D = z_M[: 2 * dim].reshape(2, dim)
-        np.dot(counted_2S, self._spectral_ND[support.item_row], out=sums_2D)
+        counted_2S.dot(self._spectral_ND[support.item_row], out=sums_2D)
         z_M[2 * dim : 2 * dim + 2] = counts = len(support.signal), float(counted_2S[1].sum())
         z_M[2 * dim + 2 : -1] = user_x
-        blocks = *sums_2D, user_x - self._x_mean_F
-        length_6 = np.array([*(math.sqrt(b @ b) for b in blocks), *counts, 1.0], np.float32)
+        met, wanted, away = (math.sqrt(block.dot(block)) for block in (*sums_2D, user_x - self._x_mean_F))
+        length_6 = np.array((met, wanted, away, *counts, 1.0), np.float32)
         return UserShift(self, z_M, length_6, self._gain_A[group(len(support.signal))])
 
 
-@dataclass(frozen=True)
-class UserShift:
+class UserShift(NamedTuple):
     """How one user's events shift the base measure."""
 
     layout: BaseShift

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE = 4096
-"""Entries that the first threshold is taken from."""
-SURPLUS = 4
+SAMPLE, SAMPLE_MAX, STEP = 1024, 4096, 24
+"""Entries that the first threshold is taken from: ``SAMPLE``, but one in ``STEP`` up to ``SAMPLE_MAX``."""
+SURPLUS = 6
 """How many times the rows that are wanted are scored at first: often enough, as bounds are close."""
 ROUNDING = 3e-5
 """By how much, of its size, a bound may fall below its score."""
@@ -57,12 +57,12 @@ def best_of(
 
 def _high(upper_N: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
     """The rows whose bound is at least some threshold, ascending, and the threshold; K or more."""
-    step = -(-len(upper_N) // SAMPLE)
+    step = max(1, min(len(upper_N) // SAMPLE, STEP), len(upper_N) // SAMPLE_MAX)
     sample = upper_N[::step]
     rank = SURPLUS * k // step + 4  # in the sample, and some for luck
     if rank < len(sample):
         threshold = float(np.partition(sample, -rank)[-rank])
-        rows = np.flatnonzero(upper_N >= threshold)
+        rows = (upper_N >= threshold).nonzero()[0]
         if k <= len(rows) <= len(upper_N) // 2 and threshold > -np.inf:
             return rows, threshold
     allowed = np.flatnonzero(upper_N > -np.inf)

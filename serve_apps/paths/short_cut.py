@@ -8,18 +8,18 @@ how an answer comes about.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_apps.answers import RecommendAnswer
 from serve_apps.bodies import replay
 from serve_apps.requests import RecommendRequest
 from serve_apps.trace import route_path
 
 PATH = "/v1/recommend"
 
-Recommend = Callable[[RecommendRequest, Scope], Awaitable[tuple[RecommendAnswer, dict[str, str]]]]
+Recommend = Callable[[RecommendRequest, Scope], Awaitable[tuple[dict[str, Any], dict[str, str]]]]
 
 
 class _Matched(NamedTuple):
@@ -41,11 +41,11 @@ class ShortCut:
         body = message.get("body", b"")
         try:
             request = RecommendRequest.model_validate_json(body)
-            answer, headers = await self._recommend(request, scope)
+            told, headers = await self._recommend(request, scope)
         except Exception:  # the path fails alike, and its error is told as all are
             return await self._app(scope, replay(body, receive), send)
         scope["route"] = _Matched(PATH)
-        return await _send_json(answer.to_json(), headers, send)
+        return await _send_json(to_json(told), headers, send)
 
 
 def _is_meant(scope: Scope) -> bool:
