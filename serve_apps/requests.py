@@ -12,6 +12,7 @@ from typing import (
     Literal,
     NotRequired,  # pydantic takes them from there before Python 3.12
     Self,
+    cast,
 )
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
@@ -72,7 +73,7 @@ class UserEvent(Event):
 def body(event: Event) -> dict[str, Any]:
     """What the recommender understands: the event without ids of events and people."""
     if len(event) == 2 and event.get("value") is not None:
-        return dict(event)
+        return cast(dict[str, Any], event)
     return {name: told for name, told in event.items() if name in FIELDS and told is not None}
 
 
