@@ -6,17 +6,10 @@ number, NaN or infinity are refused, so that a typo is an error and never a sile
 
 from __future__ import annotations
 
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    NotRequired,  # pydantic takes them from there before Python 3.12
-    Self,
-    cast,
-)
+from typing import Annotated, Any, Literal, NotRequired, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
 from engine.data.events import FIELDS
 from serve_apps.fields import Feature, Id, Name, Scalar
