@@ -177,12 +177,8 @@ class Recommender:
         if explain:
             because = self._because(adapted, user, allowed_N, slate_K, exclude_seen)
         predictions = self._predictions(scores_K)
-        items = tuple(
-            Recommendation(self.item_ids[row], score, reasons, predicted, deviation)
-            for row, score, reasons, predicted, deviation in zip(
-                slate_K.tolist(), scores_K.tolist(), because, predictions, deviation_K, strict=True
-            )
-        )
+        item_ids = map(self.item_ids.__getitem__, slate_K.tolist())
+        items = tuple(map(Recommendation, item_ids, scores_K.tolist(), because, predictions, deviation_K))
         return Slate(
             items, len(adapted.support.item_row), adapted.support.ignored, unknown, self._unused(user)
         )

@@ -24,15 +24,19 @@ def timed() -> Iterator[dict[str, float]]:
         _laps.reset(token)
 
 
-@contextmanager
-def lap(name: str) -> Iterator[None]:
-    """One part; its time adds to that of earlier parts of this name."""
-    laps = _laps.get()
-    if laps is None:
-        yield
-        return
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        laps[name] = laps.get(name, 0.0) + time.perf_counter() - started
+class lap:  # noqa: N801 - reads as the function it stands for, which would cost three times as much
+    """``with lap("score"): ...``: one part; its time adds to that of earlier parts of this name."""
+
+    __slots__ = ("_laps", "_name", "_started")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._laps = _laps.get()
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        if self._laps is not None:
+            taken = time.perf_counter() - self._started
+            self._laps[self._name] = self._laps.get(self._name, 0.0) + taken

@@ -58,7 +58,10 @@ def slate_table(slate: Slate, titles: dict[str, str]) -> Table:
 
 def slate_json(slate: Slate, titles: Mapping[str, str]) -> dict[str, Any]:
     """The slate for machines."""
-    items = [asdict(item) | {"title": titles[item.item_id]} for item in slate]
+    items = [
+        item._asdict() | {"because": list(map(asdict, item.because)), "title": titles[item.item_id]}
+        for item in slate
+    ]
     ignored = [asdict(ignored) for ignored in slate.ignored]
     unknown = list(slate.unknown_features)
     return {"items": items, "shots": slate.shots, "ignored_events": ignored, "unknown_features": unknown}

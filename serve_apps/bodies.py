@@ -45,21 +45,21 @@ class BodyLimit:
                 return await self._refuse(scope, receive, send)
             if not message.get("more_body", False):
                 break
-        return await self._app(scope, _replay(bytes(body), receive), send)
+        return await self._app(scope, replay(bytes(body), receive), send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"The body is larger than {self._limit_bytes} bytes. Send fewer events or candidates."
         await ProblemResponse(413, detail)(scope, receive, send)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """A ``receive`` that gives ``body`` first and then whatever still comes (a disconnect)."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replay() -> Message:
+    async def first_it() -> Message:
         return pending.pop() if pending else await receive()
 
-    return replay
+    return first_it
 
 
 class _StrictRequest(Request):

@@ -1,7 +1,7 @@
 """The HTTP interface as one ASGI application: the paths, and the layers in front of them.
 
-From the outside in: unexpected errors, the access log, origins of web pages, API keys, the limit on bodies.
-Knows nothing of Ray and of how the model came to be loaded.
+From the outside in: unexpected errors, the access log, origins of web pages, API keys, the limit on bodies,
+the short way to recommendations. Knows nothing of Ray and of how the model came to be loaded.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,7 +23,8 @@ from serve_apps.paths.catalogue import catalogue
 from serve_apps.paths.model import about_model, rolling_out
 from serve_apps.paths.people import about_people
 from serve_apps.paths.playground import playground
-from serve_apps.paths.recommending import recommending
+from serve_apps.paths.recommending import recommended, recommending
+from serve_apps.paths.short_cut import ShortCut
 from serve_apps.paths.status import status
 from serve_apps.security.api_keys import ApiKeys
 from serve_apps.security.guard import Guard, needed_scope
@@ -58,6 +60,7 @@ def create_app(
         app.include_router(part(service))
     app.include_router(about_people(service), include_in_schema=service.events is not None)
     app.include_router(playground())
+    app.add_middleware(ShortCut, recommend=partial(recommended, service))
     app.add_middleware(BodyLimit, limit_bytes=limit_bytes)
     if keys is not None:
         app.add_middleware(Guard, keys=keys, rate=rate)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from engine import Recommender
 from engine.errors import ConfigError
@@ -41,9 +42,10 @@ class Stage:
     def answering(self, user_id: str | None) -> ServedModel:
         return self.models[self.roll_out.answering(user_id)]
 
-    def look_on(self, request: RecommendRequest, history: History, answer: RecommendAnswer) -> None:
+    def look_on(self, request: RecommendRequest, history: History, told: Mapping[str, Any]) -> None:
+        """Let the shadow, if any, compare itself with `ServedModel.told`."""
         if self.shadow:
-            self.shadow.compare(request, history, answer)
+            self.shadow.compare(request, history, RecommendAnswer.model_validate(told))
 
 
 def only(model: ServedModel) -> Stage:

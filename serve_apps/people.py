@@ -18,7 +18,7 @@ from serve_apps.answers import (
     UserAnswer,
 )
 from serve_apps.event_store import Deletion, Entry, EventStore
-from serve_apps.requests import Person, UserEvent
+from serve_apps.requests import Person, UserEvent, body
 
 
 class History(NamedTuple):
@@ -31,16 +31,18 @@ class History(NamedTuple):
 async def history_of(store: EventStore | None, person: Person) -> History:
     """The stored events of the person, and those of the request that are not among them."""
     if store is None or person.user_id is None:
-        return History((), [event.body() for event in person.events])
+        return History((), [body(event) for event in person.events])
     stored = await store.history(person.user_id)
     known = {entry.event_id for entry in stored}
-    sent = [event.body() for event in person.events if event.event_id not in known]
+    sent = [body(event) for event in person.events if event.get("event_id") not in known]
     return History([entry.body for entry in stored], sent)
 
 
 async def keep(store: EventStore, events: Sequence[UserEvent]) -> EventsAnswer:
     """Store events; one without an id gets one, and is then new whenever it is sent again."""
-    entries = [Entry(event.user_id, event.event_id or uuid.uuid4().hex, event.body()) for event in events]
+    entries = [
+        Entry(event["user_id"], event.get("event_id") or uuid.uuid4().hex, body(event)) for event in events
+    ]
     new = await store.append(entries)
     receipts = zip(entries, new, strict=True)
     return EventsAnswer(events=[EventReceipt(event_id=e.event_id, new=flag) for e, flag in receipts])

@@ -6,10 +6,12 @@ number, NaN or infinity are refused, so that a typo is an error and never a sile
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NotRequired, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
+from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
 
+from engine.data.events import FIELDS
 from serve_apps.fields import Feature, Id, Name, Scalar
 
 K_MAX = 1000
@@ -30,28 +32,47 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Event(_Request):
-    """Something the person did: a number (``value``: a rating, a play count) or a named kind (``event``)."""
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@with_config(extra="forbid", strict=True)
+class Event(TypedDict):
+    """Something the person did: a number (``value``: a rating, a play count) or a named kind (``event``).
+
+    A dictionary, as requests hold many of them and the recommender takes them so.
+    """
 
     item_id: Id
-    value: float | None = Field(None, allow_inf_nan=False, description="A number, such as a rating.")
-    event: Name | None = Field(None, description="A named kind of event, such as LIKE.")
-    timestamp: float | None = Field(
-        None, ge=-1e11, le=1e11, allow_inf_nan=False, description="Unix seconds (not milliseconds)."
-    )
-    event_id: Id | None = Field(
-        None, description="Of your making; an event of this id that is stored for the person counts once."
-    )
+    value: NotRequired[Annotated[Number | None, Field(description="A number, such as a rating.")]]
+    event: NotRequired[Annotated[Name | None, Field(description="A named kind of event, such as LIKE.")]]
+    timestamp: NotRequired[
+        Annotated[
+            Annotated[Number, Field(ge=-1e11, le=1e11)] | None,
+            Field(description="Unix seconds (not milliseconds)."),
+        ]
+    ]
+    event_id: NotRequired[
+        Annotated[
+            Id | None,
+            Field(
+                description="Of your making; an event of this id that is stored for the person counts once."
+            ),
+        ]
+    ]
 
-    def body(self) -> dict[str, Any]:
-        """What the recommender understands: the event without ids of events and people."""
-        return self.model_dump(include={"item_id", "value", "event", "timestamp"}, exclude_none=True)
 
-
+@with_config(extra="forbid", strict=True)
 class UserEvent(Event):
     """An event to keep, of the person that ``user_id`` names."""
 
     user_id: Id
+
+
+def body(event: Event) -> dict[str, Any]:
+    """What the recommender understands: the event without ids of events and people."""
+    if len(event) == 2 and event.get("value") is not None:
+        return cast(dict[str, Any], event)
+    return {name: told for name, told in event.items() if name in FIELDS and told is not None}
 
 
 StoredEvents = Annotated[list[UserEvent], Field(min_length=1, max_length=EVENTS_MAX)]

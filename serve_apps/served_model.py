@@ -21,13 +21,10 @@ from serve_apps.answers import (
     CompareAnswer,
     ComparedList,
     ElicitAnswer,
-    IgnoredEvent,
     ItemsAnswer,
     ModelAnswer,
     Question,
-    Reason,
     RecommendAnswer,
-    RecommendedItem,
     Signal,
     SimilarAnswer,
     SimilarItem,
@@ -47,6 +44,7 @@ class ServedModel:
 
     def __init__(self, recommender: Recommender) -> None:
         self._recommender = recommender
+        self._titles = recommender.titles
         self._search = ItemSearch(recommender.item_ids, recommender.titles)
         self._features = ItemFeatures(recommender.catalogue, shown_beside=TITLE_COLUMNS)
         popular = np.argsort(-recommender.popularity, kind="stable")
@@ -61,7 +59,11 @@ class ServedModel:
         self._recommender.check(events)
 
     def recommend(self, request: RecommendRequest, history: History) -> RecommendAnswer:
-        """Adapt to what the person did and rank.
+        """`told`, as a value."""
+        return RecommendAnswer.model_validate(self.told(request, history))
+
+    def told(self, request: RecommendRequest, history: History) -> dict[str, Any]:
+        """Adapt to what the person did and rank: what a `RecommendAnswer` says, ready for JSON.
 
         A stored event that this model cannot understand, as another model could, is ignored and reported.
 
@@ -85,11 +87,11 @@ class ServedModel:
         started = time.perf_counter()
         slate, unread = self._ask(rank, history)
         latency_ms = (time.perf_counter() - started) * 1000
-        return RecommendAnswer(
-            items=[self._item(item, request.explain) for item in slate.items],
-            latency_ms=round(latency_ms, 3),
+        return {
+            "items": [self._item(item, request.explain) for item in slate.items],
             **self._about(slate, unread),
-        )
+            "latency_ms": round(latency_ms, 3),
+        }
 
     def elicit(self, request: ElicitRequest, history: History) -> ElicitAnswer:
         """What to ask the person about next.
@@ -126,7 +128,7 @@ class ServedModel:
         ]
         return SimilarAnswer(items=items, model_version=self.version)
 
-    def _ask(self, ask: Callable[[Events], T], history: History) -> tuple[T, list[IgnoredEvent]]:
+    def _ask(self, ask: Callable[[Events], T], history: History) -> tuple[T, list[dict[str, str]]]:
         """``ask`` with the events that can be understood, and which stored ones cannot."""
         try:
             return ask([*history.stored, *history.sent]), []
@@ -136,8 +138,8 @@ class ServedModel:
                 raise
             return ask([*readable, *history.sent]), unread
 
-    def _about(self, answer: Slate | Questions, unread: list[IgnoredEvent]) -> dict[str, Any]:
-        ignored = [IgnoredEvent(item_id=i.item_id, reason=i.reason) for i in answer.ignored]
+    def _about(self, answer: Slate | Questions, unread: list[dict[str, str]]) -> dict[str, Any]:
+        ignored = [{"item_id": i.item_id, "reason": i.reason} for i in answer.ignored]
         return {
             "model_version": self.version,
             "shots": answer.shots,
@@ -146,14 +148,14 @@ class ServedModel:
             "ignored_features": list(answer.unknown_features),
         }
 
-    def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[IgnoredEvent]]:
+    def _readable(self, events: Events) -> tuple[list[Mapping[str, object]], list[dict[str, str]]]:
         readable, ignored = [], []
         for event in events:
             try:
                 self.check([event])
                 readable.append(event)
             except RequestError as error:
-                ignored.append(IgnoredEvent(item_id=str(event["item_id"]), reason=error.what))
+                ignored.append({"item_id": str(event["item_id"]), "reason": error.what})
         return readable, ignored
 
     def compare(self, request: CompareRequest, history: History) -> CompareAnswer:
@@ -219,24 +221,29 @@ class ServedModel:
         )
 
     def _title(self, item_id: str) -> str | None:
-        titles, row = self._recommender.titles, self._search.row_of(item_id)
-        return (titles[row] or None) if titles is not None and row is not None else None
+        if self._titles is None or (row := self._search.row_of(item_id)) is None:
+            return None
+        return self._titles[row] or None
 
-    def _item(self, item: Recommendation, explain: bool) -> RecommendedItem:
-        because = [
-            Reason(
-                item_id=b.item_id,
-                title=self._title(b.item_id),
-                score_change=b.score_change,
-                rank_without=b.rank_without,
-            )
-            for b in item.because
-        ]
-        return RecommendedItem(
-            item_id=item.item_id,
-            title=self._title(item.item_id),
-            score=item.score,
-            prediction=item.prediction,
-            uncertainty=item.uncertainty,
-            because=because if explain else None,
-        )
+    def _item(self, item: Recommendation, explain: bool) -> dict[str, Any]:
+        """What a `RecommendedItem` says."""
+        told: dict[str, Any] = self._named(item.item_id)
+        told["score"] = item.score
+        if item.prediction is not None:
+            told["prediction"] = item.prediction
+        if item.uncertainty is not None:
+            told["uncertainty"] = item.uncertainty
+        if explain:
+            told["because"] = [
+                {
+                    **self._named(b.item_id),
+                    "score_change": b.score_change,
+                    "rank_without": b.rank_without,
+                }
+                for b in item.because
+            ]
+        return told
+
+    def _named(self, item_id: str) -> dict[str, Any]:
+        title = self._title(item_id)
+        return {"item_id": item_id} if title is None else {"item_id": item_id, "title": title}

@@ -52,6 +52,12 @@ class Signals:
     def binned(self) -> bool:
         return len(self.edges) > 0
 
+    @cached_property
+    def row_by_level(self) -> dict[float, int]:
+        """The signals of numbers that are not binned, by number."""
+        levels = [] if self.binned else self.value[: self.n_numbers].tolist()
+        return {level: row for row, level in enumerate(levels)}
+
     @property
     def event_names(self) -> tuple[str, ...]:
         return self.names[self.n_numbers :]
@@ -148,16 +154,12 @@ class Signals:
             raise self._unknown(f"value {value!r} is not finite")
         if self.binned:
             return int(self.encode_numbers(np.array([number]))[0])
-        if number in self._row_by_level:
-            return self._row_by_level[number]
+        if number in self.row_by_level:
+            return self.row_by_level[number]
         levels = self.value[: self.n_numbers]
         if not levels[0] <= number <= levels[-1]:
             raise self._unknown(f"value {value!r} is outside the scale, {levels[0]:g} to {levels[-1]:g}")
         return int(np.abs(levels - number).argmin())
-
-    @cached_property
-    def _row_by_level(self) -> dict[float, int]:
-        return {level: row for row, level in enumerate(self.value[: self.n_numbers].tolist())}
 
     def _unknown(self, what: str) -> RequestError:
         return RequestError(what, fix=f"Known signals are {_listed(self.names)}.")

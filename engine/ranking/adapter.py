@@ -21,13 +21,15 @@ from engine.ranking.arrays import array, group
 from engine.ranking.posterior import Array, Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
 
 AGES = 2**N_GROUPS
+_NEWEST_LAST: NDArray[np.int64] = np.arange(AGES)[::-1]
 
 
 class Adapter:
     """Prior + support -> posterior, for one user at a time."""
 
     def __init__(self, model: MetaModel, view: View) -> None:
-        self._model, self._view = model, view
+        self._model, self._view, self._inner, self._doubt = model, view, model.inner, model.doubt
+        self._is_rating = isinstance(model.objective, Rating)
         self._phi_ND = array(view.phi_ND)
         self._base_N = array(view.base_N)
         self._popularity_N = relative_popularity(view.base_N)
@@ -36,7 +38,9 @@ class Adapter:
         evidence = model.evidence
         self._target_R = array(evidence.target_R).astype(np.float64)
         self._precision_R = array(evidence.precision_R).astype(np.float64)
-        self._recency_by_age = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
+        recency = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
+        self._told_RA = self._precision_R[:, None] + recency
+        self._undated_precision_RA = np.logaddexp(0.0, self._told_RA)
         self._elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
 
     @property
@@ -48,8 +52,8 @@ class Adapter:
         self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
     ) -> NDArray[np.float64]:
         """How much a fresh event of this signal would tell about each item, (N,)."""
-        precision = np.logaddexp(0.0, self._precision_R[signal] + self._recency_by_age[0])
-        if self._model.inner.likelihood == "gaussian":
+        precision = self._undated_precision_RA[signal, 0]
+        if self._inner.likelihood == "gaussian":
             return np.full(len(phi_ND), precision)
         p_N = 1 / (1 + np.exp(-(phi_ND @ posterior.mean_D)))
         return np.asarray(precision * p_N * (1 - p_N))
@@ -58,42 +62,39 @@ class Adapter:
         """The user's posterior. By descent its centre alone: the covariance then means nothing."""
         w0_D = user_x @ self._from_features_FD
         phi_SD = self._phi_ND[support.item_row].astype(np.float64)
-        inner = self._model.inner
-        if not isinstance(inner, loop.ClosedForm):
+        if not isinstance(self._inner, loop.ClosedForm):
             return UserPosterior(self._descended(support, user_x), phi_SD[:0], np.empty(0), self.prior)
         target_S, precision_S = self._evidence(support)
-        precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
-        if inner.likelihood == "gaussian":
+        if self._doubt is not None and len(target_S):
+            precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
+        if self._inner.likelihood == "gaussian":
             return gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
         return bernoulli_posterior(w0_D, phi_SD, target_S.clip(0.0, 1.0), precision_S, self.prior)
 
     def _evidence(self, support: Support) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What `Evidence` says of one user's events: target and precision, (S,)."""
-        n_events = len(support.signal)
-        told_S = self._precision_R[support.signal]
-        told_S[-AGES:] += self._recency_by_age[:n_events][::-1]
-        told_S[:-AGES] += self._recency_by_age[-1]
-        newest = np.fmax.reduce(support.timestamp, initial=np.nan)
-        if newest == newest:
-            hours_S = np.nan_to_num((newest - support.timestamp) / 3600.0).astype(np.float32)
-            _, exponent_S = np.frexp(hours_S + np.float32(1.0))
-            told_S += self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
         target_S = self._target_R[support.signal]
-        if isinstance(self._model.objective, Rating):
+        if self._is_rating:
             target_S = target_S - self._base_N[support.item_row]
-        return target_S, np.logaddexp(0.0, told_S)
+        kind_and_age = support.signal, ages(len(support.signal))
+        newest = np.fmax.reduce(support.timestamp, initial=np.nan)
+        if newest != newest:
+            return target_S, self._undated_precision_RA[kind_and_age]
+        hours_S = np.nan_to_num((newest - support.timestamp) / 3600.0).astype(np.float32)
+        _, exponent_S = np.frexp(hours_S + np.float32(1.0))
+        elapsed_S = self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
+        return target_S, np.logaddexp(0.0, self._told_RA[kind_and_age] + elapsed_S)
 
     @torch.inference_mode()
     def _doubted(
         self, support: Support, w0_D: Array, phi_SD: Array, target_S: Array, precision_S: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """What is left of the precisions where the model doubts events, (S,)."""
-        if self._model.doubt is None or not len(target_S):
-            return precision_S
+        """What is left of the precisions, as the model doubts events, (S,)."""
         w0_BD, *events = (torch.from_numpy(part)[None] for part in (w0_D, phi_SD, target_S, precision_S))
         popularity_BS = self._popularity_N[torch.from_numpy(support.item_row)][None]
-        doubt, factor_DD = self._model.doubt, self._view.factor_DD.double()
-        left = doubted(doubt, w0_BD, loop.Support(*events), popularity_BS, factor_DD)
+        assert self._doubt is not None
+        factor_DD = self._view.factor_DD.double()
+        left = doubted(self._doubt, w0_BD, loop.Support(*events), popularity_BS, factor_DD)
         return np.asarray(left.precision_BS[0].numpy())
 
     @torch.inference_mode()
@@ -102,6 +103,13 @@ class Adapter:
         w0_BD = self._model.prior.mean(episodes.user_x)
         posterior = self._model.adapt(self._view, w0_BD, episodes)
         return np.asarray(posterior.w_BD[0].numpy(), np.float64)
+
+
+def ages(n_events: int) -> NDArray[np.int64]:
+    """How many events came after each, oldest first, (S,); all beyond the last group alike."""
+    if n_events <= AGES:
+        return np.asarray(_NEWEST_LAST[AGES - n_events :])
+    return np.asarray(np.minimum(np.arange(n_events)[::-1], AGES - 1))
 
 
 def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Episodes:

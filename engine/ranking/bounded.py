@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE = 4096
-"""Entries that the first threshold is taken from."""
-FEW = 200
-"""Rows that are scored at once rather than bounded again."""
+SAMPLE, SAMPLE_MAX, STEP = 1024, 4096, 24
+"""Entries that the first threshold is taken from: ``SAMPLE``, but one in ``STEP`` up to ``SAMPLE_MAX``."""
+SURPLUS = 6
+"""How many times the rows that are wanted are scored at first: often enough, as bounds are close."""
 ROUNDING = 3e-5
 """By how much, of its size, a bound may fall below its score."""
 
@@ -23,11 +23,7 @@ OfRows = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 
 def best_by_bound(
-    upper_N: NDArray[np.float32],
-    k: int,
-    exact: OfRows | None = None,
-    tighter: OfRows | None = None,
-    slack: float = 0.0,
+    upper_N: NDArray[np.float32], k: int, exact: OfRows | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rows and scores of the K best, best first, both (K,); fewer where fewer have a bound above -infinity.
 
@@ -35,21 +31,19 @@ def best_by_bound(
     bound matters, and those between the two are computed as well. Ties go to the lower row.
 
     Args:
-        upper_N: with ``slack`` added, at least each row's score; -infinity or NaN: not to be chosen.
+        upper_N: at least each row's score; -infinity or NaN: not to be chosen.
         exact: scores of some rows; None where the bounds are the scores.
-        tighter: a closer bound of some rows, worth a look before ``exact``.
     """
     rows_M, threshold = _high(upper_N, k)
-    score_M = upper_N[rows_M] if exact is None else exact(rows_M)
-    if exact is not None and len(rows_M) >= k:
+    if exact is None:
+        return best_of(rows_M, upper_N[rows_M], k)
+    score_M = exact(rows_M)
+    if len(rows_M) >= k:
         kth = float(np.partition(score_M, -k)[-k])
         reach = kth - ROUNDING * (1 + abs(kth))
-        if reach - slack < threshold:
-            rest = np.flatnonzero(upper_N >= reach - slack)
-            rest = rest[upper_N[rest] < threshold]
-            if tighter is not None and len(rest) > FEW:
-                rest = rest[tighter(rest) >= reach]
-            rows_M, score_M = np.append(rows_M, rest), np.append(score_M, exact(rest))
+        if reach < threshold:
+            rest = np.flatnonzero((upper_N >= reach) & (upper_N < threshold))
+            rows_M, score_M = np.concatenate([rows_M, rest]), np.concatenate([score_M, exact(rest)])
     return best_of(rows_M, score_M, k)
 
 
@@ -63,12 +57,12 @@ def best_of(
 
 def _high(upper_N: NDArray[np.float32], k: int) -> tuple[NDArray[np.int64], float]:
     """The rows whose bound is at least some threshold, ascending, and the threshold; K or more."""
-    step = -(-len(upper_N) // SAMPLE)
+    step = max(1, min(len(upper_N) // SAMPLE, STEP), len(upper_N) // SAMPLE_MAX)
     sample = upper_N[::step]
-    rank = 2 * k // step + 4  # in the sample; twice as many as are wanted, and some for luck
+    rank = SURPLUS * k // step + 4  # in the sample, and some for luck
     if rank < len(sample):
         threshold = float(np.partition(sample, -rank)[-rank])
-        rows = np.flatnonzero(upper_N >= threshold)
+        rows = (upper_N >= threshold).nonzero()[0]
         if k <= len(rows) <= len(upper_N) // 2 and threshold > -np.inf:
             return rows, threshold
     allowed = np.flatnonzero(upper_N > -np.inf)

@@ -87,7 +87,7 @@ def gaussian_posterior(
     prior: Gaussian,
 ) -> UserPosterior:
     """Of events that say a number; `closed_form.posterior_dual` for one user."""
-    mean_D = _mean(w0_D, support_SD, target_S, precision_S, prior, support_SD @ prior.covariance_DD)
+    mean_D = _mean(w0_D, support_SD, target_S, precision_S, prior, support_SD.dot(prior.covariance_DD))
     return UserPosterior(mean_D, support_SD, precision_S, prior)
 
 
@@ -125,7 +125,7 @@ def _mean(
         weighted_SD = precision_S[:, None] * support_SD
         right_D = prior.precision_DD @ w0_D + weighted_SD.T @ target_S
         return np.asarray(np.linalg.solve(prior.precision_DD + weighted_SD.T @ support_SD, right_D))
-    gram_SS = spread_SD @ support_SD.T
+    gram_SS = spread_SD.dot(support_SD.T)
     gram_SS.ravel()[:: n_events + 1] += 1 / precision_S
-    _, dual_S, _ = dposv(gram_SS, target_S - support_SD @ w0_D)
-    return np.asarray(w0_D + dual_S @ spread_SD)
+    _, dual_S, _ = dposv(gram_SS, target_S - support_SD.dot(w0_D))
+    return np.asarray(w0_D + dual_S.dot(spread_SD))

@@ -3,7 +3,7 @@
 Equal to `MetaModel.predict` within rounding; what does not depend on the user is computed before. Knows
 nothing of item ids, items' features or requests.
 
-Shapes: N catalogue, D embedding, M inputs of the episodic ridge, B users, F user features, K slate.
+Shapes: N catalogue, D embedding, B users, F user features, K slate.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from engine.learning.descent import Descent
 from engine.learning.meta import MetaModel
 from engine.ranking.adapter import Adapter, episodes_of
 from engine.ranking.arrays import array, group
-from engine.ranking.base_shift import BaseShift
-from engine.ranking.bounded import OfRows, best_by_bound, best_of
+from engine.ranking.base_shift import BaseShift, UserShift
+from engine.ranking.bounded import best_by_bound, best_of
 from engine.ranking.explore import Explore
 from engine.ranking.posterior import UserPosterior, quadratic
 from engine.ranking.sketch import Sketch
@@ -39,7 +39,7 @@ class Adapted:
     support: Support
     user_x: NDArray[np.float32]
     posterior: UserPosterior
-    z_M: NDArray[np.float32] | None  # inputs of the episodic ridge, where the model has one
+    shift: UserShift | None  # of the base measure, where the model has an episodic ridge
 
     @property
     def shots(self) -> int:
@@ -57,7 +57,7 @@ class Scorer:
         self.phi_ND, self._base_N = array(self._view.phi_ND), array(self._view.base_N)
         self.known_N = array(items.known_N)
         self.scale_D = array((model.log_scale + model.log_scale_D).exp())
-        self._base_weight_A = array(model.log_base_weight_A.exp())
+        self._base_weight_A: list[np.float32] = list(array(model.log_base_weight_A.exp()))
         self._shift = None
         if model.ridge is not None:
             warm_N, x_mean_F = items.warm_N.numpy(), array(model.prior.x_mean_F)
@@ -72,8 +72,8 @@ class Scorer:
         return len(self.phi_ND)
 
     def adapt(self, support: Support, user_x: NDArray[np.float32]) -> Adapted:
-        z_M = None if self._shift is None else self._shift.inputs(support, user_x)
-        return Adapted(support, user_x, self.adapter(support, user_x), z_M)
+        shift = None if self._shift is None else self._shift.of(support, user_x)
+        return Adapted(support, user_x, self.adapter(support, user_x), shift)
 
     def predict(self, supports: list[Support], user_x_BF: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of every item for several users, by the model itself, (B, N)."""
@@ -85,8 +85,8 @@ class Scorer:
         if not self._is_linear:
             return np.array(self.predict([user.support], user.user_x[None])[0])
         scores_N = self._unshifted(user, self._scaled(user.posterior.mean_D), 0.0, slice(None))
-        if self._shift is not None and user.z_M is not None:
-            scores_N[self._shift.item_C] += self._shift.all(user.z_M, user.shots)
+        if user.shift is not None:
+            scores_N[user.shift.layout.item_C] += user.shift.all()
         return scores_N
 
     def best(
@@ -105,10 +105,11 @@ class Scorer:
         """
         w_D, bonus = _explored(user.posterior, how)
         u_D = self._scaled(w_D)
+        exact = partial(self._exact, user, u_D, bonus) if self._is_linear else None
         rows = _few(allowed_N, barred)
-        if rows is not None and self._is_linear:
+        if rows is not None and exact is not None:
             with lap("score"):
-                scores = self._exact(user, u_D, bonus, rows)
+                scores = exact(rows)
             with lap("top_k"):
                 rows_K, scores_K = best_of(rows, scores, k)
         else:
@@ -119,43 +120,29 @@ class Scorer:
             if barred is not None:
                 upper_N[barred] = -np.inf
             with lap("top_k"):
-                rows_K, scores_K = best_by_bound(upper_N, k, *self._refinements(user, u_D, bonus))
+                rows_K, scores_K = best_by_bound(upper_N, k, exact)
         if how is not None:
             scores_K = self._exact(user, self._scaled(user.posterior.mean_D), 0.0, rows_K)
         return rows_K, scores_K
 
     def _bounds(self, user: Adapted, u_D: NDArray[np.float32], bonus: float) -> NDArray[np.float32]:
-        """At least what each item is ordered by, but for the shift of the base measure, (N,)."""
+        """At least what each item is ordered by, (N,); just that where the model is not linear."""
         if not self._is_linear:
             return self.scores(user)
         upper_N = self._sketch.bounds(u_D, self._base_weight(user))
         if bonus:
             upper_N += np.float32(bonus) * self.prior_deviation  # events only lower it
+        if user.shift is not None:
+            upper_N[user.shift.layout.item_C] += user.shift.bounds()
         return upper_N
-
-    def _refinements(
-        self, user: Adapted, u_D: NDArray[np.float32], bonus: float
-    ) -> tuple[OfRows | None, OfRows | None, float]:
-        """How `best_by_bound` gets from these bounds to scores: exactly, more closely, and at least."""
-        if not self._is_linear:
-            return None, None, 0.0
-        exact = partial(self._exact, user, u_D, bonus)
-        shift, z_M = self._shift, user.z_M
-        if shift is None or z_M is None:
-            return exact, None, 0.0
-
-        def closer(rows: NDArray[np.int64]) -> NDArray[np.float32]:
-            return self._unshifted(user, u_D, bonus, rows) + shift.bound(z_M, user.shots, rows)
-
-        return exact, closer, shift.most(z_M, user.shots)
 
     def _exact(
         self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """What some items are ordered by, (len(rows),)."""
         scores = self._unshifted(user, u_D, bonus, rows)
-        if self._shift is not None and user.z_M is not None:
-            scores += self._shift.exact(user.z_M, user.shots, rows)
+        if user.shift is not None:
+            scores += user.shift.exact(rows)
         return scores
 
     def _unshifted(
@@ -172,7 +159,7 @@ class Scorer:
         return np.asarray(w_D * self.scale_D, np.float32)
 
     def _base_weight(self, user: Adapted) -> np.float32:
-        return np.float32(self._base_weight_A[group(user.shots)])
+        return self._base_weight_A[group(user.shots)]
 
     def deviations(self, user: Adapted, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """Standard deviation of the scores of some items under the posterior.

@@ -1,4 +1,4 @@
-"""Bounds of every item's score from half of the catalogue's dimensions: those in which scores differ most.
+"""Bounds of every item's score from a quarter of the dimensions: those in which scores differ most.
 
 Knows nothing of how a user's vector u came about.
 
@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-SHARE = 0.5
+SHARE = 0.25
 """Of the dimensions that are read."""
 
 
@@ -22,7 +22,7 @@ class Sketch:
     x and v are phi and u turned so that, over users of the prior ``u ~ N(., C)``, the first dimensions of x
     hold most of the variance of scores: with ``C = L L^T`` and V the eigenvectors of ``(phi L)^T phi L``,
     ``x = phi L V`` and ``v = V^T L^-1 u``. The rest is bounded by Cauchy and Schwarz. Kept as (E, N), so that
-    a request reads whole dimensions, and half of them.
+    a request reads whole dimensions, and a quarter of them.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from serve_apps import people
 from serve_apps.answers import DeletionAnswer, DeletionsAnswer, EventsAnswer, UserAnswer
 from serve_apps.bodies import StrictJsonRoute
 from serve_apps.paths.documented import ABSENT, BODY, INVALID, UNAVAILABLE, problems
-from serve_apps.requests import StoredEvents
+from serve_apps.requests import StoredEvents, body
 from serve_apps.service import Service
 from serve_apps.trace import caller
 
@@ -29,7 +29,7 @@ def about_people(service: Service) -> APIRouter:
         Give each an `event_id`, and sending it again, after a failure or by mistake, changes nothing.
         """
         store = service.store
-        service.stage.answering(None).check([event.body() for event in events])
+        service.stage.answering(None).check([body(event) for event in events])
         return await people.keep(store, events)
 
     @router.get(

@@ -6,8 +6,11 @@ each event, runs in a thread.
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
 from engine.stopwatch import lap, timed
 from serve_apps.answers import CompareAnswer, ElicitAnswer, RecommendAnswer
@@ -17,6 +20,26 @@ from serve_apps.people import history_of
 from serve_apps.requests import CompareRequest, ElicitRequest, RecommendRequest
 from serve_apps.service import Service
 from serve_apps.trace import age_s
+
+
+async def recommended(
+    service: Service, request: RecommendRequest, scope: Scope
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The slate for a person, as `ServedModel.told`, and headers that say how long its parts took."""
+    stage, parse_s = service.stage, age_s(scope)
+    model = stage.answering(request.user_id)
+    with timed() as laps:
+        with lap("store"):
+            history = await history_of(service.events, request)
+        if request.explain:
+            told = await run_in_threadpool(model.told, request, history)
+        else:
+            told = model.told(request, history)
+    stage.look_on(request, history, told)
+    laps = {"parse": parse_s, **laps}
+    if service.telemetry is not None:
+        service.telemetry.recommended(model.version, told["shots"], len(told["ignored_events"]), laps)
+    return told, {"Server-Timing": ", ".join(f"{name};dur={s * 1000:.3f}" for name, s in laps.items())}
 
 
 def recommending(service: Service) -> APIRouter:
@@ -29,23 +52,9 @@ def recommending(service: Service) -> APIRouter:
 
         Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).
         """
-        stage, parse_s = service.stage, age_s(http.scope)
-        model = stage.answering(request.user_id)
-        with timed() as laps:
-            with lap("store"):
-                history = await history_of(service.events, request)
-            if request.explain:
-                answer = await run_in_threadpool(model.recommend, request, history)
-            else:
-                answer = model.recommend(request, history)
-        stage.look_on(request, history, answer)
-        laps = {"parse": parse_s, **laps}
-        response.headers["Server-Timing"] = ", ".join(
-            f"{name};dur={seconds * 1000:.3f}" for name, seconds in laps.items()
-        )
-        if service.telemetry is not None:
-            service.telemetry.recommended(model.version, answer.shots, len(answer.ignored_events), laps)
-        return answer
+        told, headers = await recommended(service, request, http.scope)
+        response.headers.update(headers)
+        return RecommendAnswer.model_validate(told)
 
     @router.post("/v1/elicit", response_model_exclude_none=True, responses=responses)
     async def elicit(request: ElicitRequest) -> ElicitAnswer:

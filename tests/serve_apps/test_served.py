@@ -52,7 +52,7 @@ def test_a_replica_that_cannot_start_is_reported_with_its_own_words(
 
 def in_process(real: Recommender, body: dict[str, Any]) -> dict[str, Any]:
     request = RecommendRequest.model_validate(body)
-    history = History([], [event.body() for event in request.events])
+    history = History([], list(request.events))
     answer = ServedModel(real).recommend(request, history).model_dump(mode="json", exclude_none=True)
     del answer["latency_ms"]
     return answer

@@ -1,0 +1,178 @@
+"""Requests a second beside a no-op FastAPI deployment of the same Serve, in one run.
+
+    pytest --run-benchmarks -s tests/benchmarks/test_serving_throughput.py
+
+One replica each, HAProxy and the shipped settings, our access log at level INFO. Callers post 20 events over
+a connection of their own and wait for 20 items; they share the cores with the servers. Both are sent
+the same bodies, which the no-op does not read. Tables are random, in the shape of trained ones, D = 64.
+Contenders take turns; the median of the rounds counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.test_serving_faults import PROJECT, SHIPPED
+
+SIZES = {4_000: 0.75, 100_000: 0.45}  # items: the least share of the no-op's requests a second
+CALLERS = (1, 8)
+SHOTS, K, DIM = 20, 20, 64
+ROUNDS, ROUND_S, WARM_UP_S = 7, 1.5, 2.0
+
+Account = dict[str, dict[str, float]]  # "noop 1", "4000 8" ...: requests a second, p50 in ms
+
+
+@pytest.fixture(scope="module")
+def account() -> Account:
+    command = [sys.executable, "-m", "tests.benchmarks.test_serving_throughput"]
+    done = subprocess.run(
+        command, cwd=PROJECT, env=os.environ | SHIPPED, check=True, stdout=subprocess.PIPE, text=True
+    )
+    found: Account = json.loads(done.stdout.splitlines()[-1])
+    print("\n\n| items | callers | requests/s | of the no-op's | p50, ms | of no-op and compute |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    for name, row in found.items():
+        print(
+            f"| {name.replace(' ', ' | ')} | {row['rate']:.0f} | {row['share']:.2f} | {row['p50']:.2f} "
+            f"| {row['slowdown']:.2f} |"
+        )
+    return found
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("callers", CALLERS)
+@pytest.mark.parametrize("n_items", SIZES)
+def test_serving_costs_little_more_than_serve(account: Account, n_items: int, callers: int) -> None:
+    row = account[f"{n_items} {callers}"]
+    assert row["share"] >= SIZES[n_items]
+    if callers == 1:  # several also wait for each other's computing
+        assert row["slowdown"] <= 1.5
+
+
+def bodies(n_items: int) -> list[bytes]:
+    rng = np.random.default_rng(0)
+    return [json.dumps({"events": _events(n_items, rng), "k": K}).encode() for _ in range(64)]
+
+
+def _events(n_items: int, rng: np.random.Generator) -> list[dict[str, Any]]:
+    rows = rng.choice(n_items, SHOTS, replace=False).tolist()
+    return [{"item_id": f"i{row}", "value": float(rng.integers(1, 6))} for row in rows]
+
+
+async def load(port: int, path: str, sent: list[bytes], callers: int, seconds: float) -> list[float]:
+    """Milliseconds that each request took."""
+    took: list[float] = []
+    end = time.perf_counter() + seconds
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in sent]
+
+    async def caller(turn: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while (started := time.perf_counter()) < end:
+            turn += 1
+            writer.write(requests[turn % len(requests)])
+            header = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert header.startswith(b"http/1.1 200"), header
+            await reader.readexactly(int(header.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+            took.append(1000 * (time.perf_counter() - started))
+        writer.close()
+
+    await asyncio.gather(*(caller(10 * n) for n in range(callers)))
+    return took
+
+
+def measure(port: int, compute_ms: dict[str, float]) -> Account:
+    paths = {"noop": ("/noop", bodies(4_000))}
+    paths |= {str(n): (f"/n{n}/v1/recommend", bodies(n)) for n in SIZES}
+    rounds: dict[str, list[list[float]]] = {f"{n} {callers}": [] for n in paths for callers in CALLERS}
+    for turn in range(-1, ROUNDS):
+        for callers in CALLERS:
+            for name, (path, sent) in paths.items():
+                took = asyncio.run(load(port, path, sent, callers, WARM_UP_S if turn < 0 else ROUND_S))
+                if turn >= 0:
+                    rounds[f"{name} {callers}"].append(took)
+    rate = {name: float(np.median([len(took) for took in each])) / ROUND_S for name, each in rounds.items()}
+    p50 = {name: float(np.median([np.median(took) for took in each])) for name, each in rounds.items()}
+    account = {}
+    for name in rounds:
+        items, callers = name.split()
+        base = p50[f"noop {callers}"] + compute_ms[items]
+        share = rate[name] / rate[f"noop {callers}"]
+        account[name] = {"rate": rate[name], "share": share, "p50": p50[name], "slowdown": p50[name] / base}
+    return account
+
+
+def in_process_ms(folder: Path, n_items: int) -> float:
+    from engine import Recommender
+
+    rec, sent = Recommender.load(folder), [json.loads(body)["events"] for body in bodies(n_items)]
+    took = []
+    for turn in range(300):
+        started = time.perf_counter()
+        rec.recommend(sent[turn % len(sent)], k=K)
+        took.append(1000 * (time.perf_counter() - started))
+    return float(np.median(took))
+
+
+def serve_all(port: int, artifacts: dict[int, Path]) -> None:
+    """The no-op and one of ours for each catalogue, a replica each, in one Serve."""
+    import ray
+    from fastapi import FastAPI
+    from ray import serve
+    from ray.serve.schema import LoggingConfig
+
+    from serve_apps.app import bind_app
+    from serve_apps.options import AppArgs
+
+    app = FastAPI()
+
+    @serve.deployment(num_replicas=1, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0})
+    @serve.ingress(app)
+    class Noop:
+        @app.post("/")
+        async def answer(self) -> dict[str, str]:
+            return {}
+
+    ray.init("local", include_dashboard=False, log_to_driver=False)
+    logs = LoggingConfig(log_level="INFO", encoding="JSON", enable_access_log=False)
+    serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config=logs)
+    serve.run(Noop.bind(), name="noop", route_prefix="/noop")
+    for n_items, folder in artifacts.items():
+        args = AppArgs(artifact=str(folder), event_store=str(folder.parent / "events.sqlite"), num_cpus=0)
+        serve.run(bind_app(args), name=f"n{n_items}", route_prefix=f"/n{n_items}")
+    time.sleep(5)  # HAProxy learns of the last one
+
+
+def main() -> None:
+    from engine.artifact import save_artifact
+    from tests.redis_server import free_port
+    from tests.serve_apps.conftest import ABOUT
+    from tests.synthetic import synthetic_artifact
+
+    with tempfile.TemporaryDirectory() as name:
+        folders = {n: Path(name) / str(n) for n in SIZES}
+        for n_items, folder in folders.items():
+            save_artifact(dataclasses.replace(synthetic_artifact(n_items, DIM), manifest=ABOUT), folder)
+        compute_ms = {str(n): in_process_ms(folder, n) for n, folder in folders.items()}
+        port = free_port()
+        serve_all(port, folders)
+        account = measure(port, compute_ms | {"noop": 0.0})
+        print(f"compute, ms: {compute_ms}", file=sys.stderr)
+        print(json.dumps(account))
+
+
+if __name__ == "__main__":
+    main()
