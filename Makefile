@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO_ARGS ?=
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: setup redis chromium demo test check bench clean
+.PHONY: setup redis chromium prometheus demo test check bench clean
 setup: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
@@ -19,6 +19,9 @@ redis:             ## a Redis for the tests of the event store; without it they 
 
 chromium:          ## a browser for the tests of the playground; without it they are skipped (Debian, as root)
 	command -v chromium || { apt-get update -q && apt-get install -yq chromium; }
+
+prometheus:        ## a Prometheus for the test of the dashboard; without it it is skipped (Debian, as root)
+	command -v prometheus || { apt-get update -q && RUNLEVEL=1 apt-get install -yq --no-install-recommends prometheus; }
 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)

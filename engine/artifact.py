@@ -180,6 +180,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             fix="Give the folder that `firstclick pretrain --out` wrote.",
         )
     manifest = _manifest_of(folder)
+    if manifest is not None and manifest.get("format", FORMAT) != FORMAT:
+        raise ArtifactError(
+            f"this is no artifact but a {manifest['format']}",
+            where=str(folder),
+            fix="Give the folder that `firstclick pretrain --out` wrote.",
+        )
     if manifest is None or manifest.get("format") != FORMAT:
         raise _broken(f"{MANIFEST} is not an artifact's", folder)
     version = manifest.get("format_version")

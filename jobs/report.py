@@ -103,8 +103,11 @@ def read_reports(path: Path, version: str) -> dict[str, Report]:
     path = path / "quality.json" if path.is_dir() else path
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from None
+    except OSError as error:
+        fix = "Give the folder that `firstclick evaluate --out` wrote."
+        raise DataError(f"cannot be read: {error.strerror}", where=str(path), fix=fix) from None
+    except ValueError as error:
+        raise DataError(f"is not JSON: {error}", where=str(path)) from None
     reports = [Report.from_json(one) for one in raw]
     measured = {one.context.get("artifact") for one in reports} - {None, version}
     if measured:

@@ -107,7 +107,7 @@ def show_passes(reports: Iterable[PassReport], passes: int, measure: str) -> Pas
         bar = progress.add_task("starting", total=passes)
         for last in reports:
             now, best = abs(last.quality), abs(last.best_quality)  # an error's quality is its negative
-            text = f"loss {last.loss:.4g} {measure} {now:.4f}, best {best:.4f}"
+            text = f"loss {last.loss:.3f} {measure} {now:.4f}, best {best:.4f}"
             progress.update(bar, completed=last.passes_done, description=text)
             if not console.is_terminal:
                 line = f"pass {last.passes_done}/{passes} {text}, {last.seconds:.1f} s"

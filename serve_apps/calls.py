@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from serve_apps.answers import (
+    CompareAnswer,
     DeletionAnswer,
     ElicitAnswer,
     EventsAnswer,
@@ -72,6 +73,15 @@ class Elicit(WhoAndWhat, total=False):
     seed: int
 
 
+class Compare(TypedDict, total=False):
+    """The person for whom other methods shall make their lists."""
+
+    user_id: str | int
+    events: Sequence[SentEvent]
+    user: Mapping[str, Any]
+    k: int
+
+
 class _RollOut(TypedDict):
     live: str
 
@@ -98,6 +108,10 @@ def recommend(fields: Recommend) -> Call[RecommendAnswer]:
 
 def elicit(fields: Elicit) -> Call[ElicitAnswer]:
     return Call("POST", "/v1/elicit", ElicitAnswer, dict(fields))
+
+
+def compare(fields: Compare) -> Call[CompareAnswer]:
+    return Call("POST", "/v1/compare", CompareAnswer, dict(fields))
 
 
 def add_events(events: Sequence[KeptEvent]) -> Call[EventsAnswer]:

@@ -24,6 +24,7 @@ import tenacity
 from engine.errors import FirstclickError
 from serve_apps import calls
 from serve_apps.answers import (
+    CompareAnswer,
     DeletionAnswer,
     ElicitAnswer,
     EventsAnswer,
@@ -140,6 +141,10 @@ class Client:
         """What to ask a person about next."""
         return self._send(calls.elicit(fields))
 
+    def compare(self, **fields: Unpack[calls.Compare]) -> CompareAnswer:
+        """What popularity and item-kNN would show to the same person."""
+        return self._send(calls.compare(fields))
+
     def add_events(self, events: Sequence[calls.KeptEvent]) -> EventsAnswer:
         """Keep events; they count in the next request."""
         return self._send(calls.add_events(events))
@@ -208,6 +213,9 @@ class AsyncClient:
 
     async def elicit(self, **fields: Unpack[calls.Elicit]) -> ElicitAnswer:
         return await self._send(calls.elicit(fields))
+
+    async def compare(self, **fields: Unpack[calls.Compare]) -> CompareAnswer:
+        return await self._send(calls.compare(fields))
 
     async def add_events(self, events: Sequence[calls.KeptEvent]) -> EventsAnswer:
         return await self._send(calls.add_events(events))

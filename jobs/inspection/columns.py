@@ -14,7 +14,10 @@ from engine.data.features.kinds import guess_kind
 from engine.data.tables.guess import own_names
 from engine.data.tables.interactions import unused_columns
 from engine.data.tables.schema import ROLE_COLUMNS, Schema
+from jobs.inspection.by_ids import IDS, id_column
 from jobs.inspection.findings import Column
+
+NOTHING: Mapping[str, set[str]] = {}
 
 
 class Names(NamedTuple):
@@ -28,15 +31,22 @@ class Names(NamedTuple):
         return self.told | self.guessed
 
 
-def names_of(table: pa.Table, role: str, schema: Schema) -> Names:
+def names_of(table: pa.Table, role: str, schema: Schema, known: Mapping[str, set[str]] = NOTHING) -> Names:
     """What the schema says of this table, and guesses for what it does not say.
 
     One schema serves several tables: an id that this table calls by the contract's name stays.
+
+    Args:
+        known: contract's name -> ids of the events; by them an id column of any name is found.
     """
     own = table.column_names
     told = {c: name for c, name in schema.columns_of(role).items() if name in own or c not in own}
     found = {c: name for c, name in told.items() if name in own}
     guessed = own_names(table, role, found)
+    contract = IDS.get(role, "")
+    if contract and contract not in {*own, *found, *guessed}:
+        column = id_column(table, known.get(contract, set()))
+        guessed |= {contract: column} if column else {}
     return Names({c: name for c, name in told.items() if c not in guessed}, guessed)
 
 

@@ -16,6 +16,8 @@ from engine.data.tables.guess import role_of
 from engine.data.tables.samples import sample
 from engine.data.tables.schema import ROLE_COLUMNS
 from engine.errors import DataError
+from jobs.inspection.by_ids import IDS, ids_in, role_by_ids
+from jobs.inspection.columns import names_of
 from jobs.inspection.findings import Inspection, Problem
 
 PEEK = 20_000  # rows that decide what a table is
@@ -54,26 +56,51 @@ def peek(path: Path) -> pa.Table:
 def tables_of(paths: Sequence[Path], found: Inspection) -> dict[str, list[Path]]:
     """The files of each role; of several kinds of table for one role the likeliest."""
     groups: dict[str, dict[tuple[str, ...], list[Path]]] = {}
+    unclear: dict[Path, pa.Table] = {}
     for path in paths:
         try:
-            names = peek(path).column_names
+            front = peek(path)
         except DataError as error:
             found.problems.append(Problem.of(error, str(path)))
             continue
+        names = front.column_names
         told = [contract for contract, own in found.schema.columns.items() if own in names]
         role = role_of(path.stem, [*names, *told])
         if role is None:
-            found.problems.append(_unclear(path, names))
+            unclear[path] = front
         else:
             groups.setdefault(role, {}).setdefault(tuple(sorted(names)), []).append(path)
+    _told_by_ids(unclear, groups, found)
     return {role: _likeliest(role, kinds, found) for role, kinds in groups.items()}
+
+
+def _told_by_ids(
+    unclear: Mapping[Path, pa.Table],
+    groups: dict[str, dict[tuple[str, ...], list[Path]]],
+    found: Inspection,
+) -> None:
+    """Tables whose names say nothing, but that hold the ids of the events; the others are problems."""
+    events = next((paths[0] for paths in groups.get("interactions", {}).values()), None)
+    known = event_ids(peek(events), found) if unclear and events else {}
+    for path, front in unclear.items():
+        role = role_by_ids(front, known)
+        if role is None:
+            found.problems.append(_unclear(path, front.column_names))
+        else:
+            groups.setdefault(role, {}).setdefault(tuple(sorted(front.column_names)), []).append(path)
+
+
+def event_ids(front: pa.Table, found: Inspection) -> dict[str, set[str]]:
+    """Contract's name -> the ids in a first piece of the events."""
+    names = names_of(front, "interactions", found.schema).all
+    return {contract: ids_in(front, names.get(contract, contract)) for contract in IDS.values()}
 
 
 def _unclear(path: Path, names: Sequence[str]) -> Problem:
     return Problem(
         str(path),
         f"it is not clear what the table holds: its columns are {', '.join(map(repr, names))}",
-        "Name its columns, --column user_id=YOURS, or what it is, --items FILE and the like.",
+        f"Say what it is and where its ids are: --items {path} --column items.item_id=YOURS, or --users.",
         stops=False,
     )
 

@@ -20,7 +20,7 @@ from engine.data.tables.schema import ROLE_COLUMNS, Schema
 from engine.errors import ConfigError, DataError, FirstclickError
 from jobs.inspection.columns import Names, columns_of, names_of
 from jobs.inspection.events import about_events
-from jobs.inspection.files import paths_of, peek, tables_of
+from jobs.inspection.files import event_ids, paths_of, peek, tables_of
 from jobs.inspection.findings import Inspection, Problem, Table
 from jobs.understanding import side_tables, understand
 
@@ -45,7 +45,8 @@ def inspect(
     groups = {role: paths_of([source], found) for role, source in (given or {}).items()}
     for role, paths in tables_of(paths_of(files, found), found).items():
         groups.setdefault(role, paths)
-    read = {role: _read(role, groups[role], rows, found) for role in ROLE_COLUMNS if groups.get(role)}
+    known = _event_ids(groups.get("interactions", []), found)
+    read = {role: _read(role, groups[role], rows, found, known) for role in ROLE_COLUMNS if groups.get(role)}
     _one_name_each(found)
     _understand({role: tables for role, tables in read.items() if tables}, found)
     if "interactions" not in groups and not found.stops:
@@ -54,11 +55,21 @@ def inspect(
     return found
 
 
-def _read(role: str, paths: list[Path], rows: int, found: Inspection) -> list[FileTable]:
+def _event_ids(paths: Sequence[Path], found: Inspection) -> dict[str, set[str]]:
+    """None where the events cannot be read; the problem is told when they are."""
+    try:
+        return event_ids(peek(paths[0]), found) if paths else {}
+    except DataError:
+        return {}
+
+
+def _read(
+    role: str, paths: list[Path], rows: int, found: Inspection, known: Mapping[str, set[str]]
+) -> list[FileTable]:
     """The table, or a part of it, under the contract's names; what there is to say of it is put down."""
     try:
         front = peek(paths[0])
-        names = names_of(front, role, found.schema)
+        names = names_of(front, role, found.schema, known)
         part = sample(paths, rows)
         read = list(read_pieces(part.pieces, names.all))
     except DataError as error:

@@ -32,6 +32,8 @@ def users_section(report: Report, groups: Sequence[UserGroups], metric: str) -> 
     text = (
         f"{spelled(metric)} after {shots} events, with 95 % confidence; groups of {LEAST} users or more. "
         "Bars that do not overlap are worth a closer look."
+        if charts
+        else f"No feature and no number of events divides these users into groups of {LEAST} or more."
     )
     return Section("users", "Quality by group of users", text, charts)
 

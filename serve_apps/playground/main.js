@@ -13,7 +13,7 @@ import { startSaid } from "./said.js";
 import { endLook, refresh, startSlate } from "./slate.js";
 
 function report(error) {
-  find("alert").textContent = error.message;
+  find("alert").textContent = error.status === 401 ? "This server does not know the key." : error.message;
   if (error.status === 401) find("key").hidden = false;
 }
 

@@ -5,7 +5,7 @@ import { arrange, fill, find, h, painted, unseen } from "./dom.js";
 import { features, learn } from "./features.js";
 import { showHood } from "./hood.js";
 import { asEvents, saidOf, unsay } from "./person.js";
-import { rating, titleOf, wanted } from "./rating.js";
+import { inWords, rating, titleOf, wanted } from "./rating.js";
 
 const K = 10;
 const REASONS = 2;
@@ -101,10 +101,12 @@ function movement(id, at) {
     h("span", { "aria-hidden": "true" }, `${up ? "▲" : "▼"}${by}`), unseen(` ${up ? "up" : "down"} ${by}`));
 }
 
+const isLiking = (event) => wanted(event) && (event.value !== undefined || inWords(event) === "Like");
+
 function reasons({ because = [] }) {
   const strongest = because.filter((reason) => reason.score_change > 0 && saidOf(reason.item_id)).slice(0, REASONS);
   if (!strongest.length) return [];
-  const liked = strongest.every((reason) => wanted(saidOf(reason.item_id)));
+  const liked = strongest.every((reason) => isLiking(saidOf(reason.item_id)));
   const link = (reason) =>
     h("button", { class: "reason", title: `Without it: number ${reason.rank_without}`, onclick: () => lookWithout(reason) },
       titleOf(reason), unseen(": see the list without it"));

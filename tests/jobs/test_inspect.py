@@ -63,6 +63,20 @@ def test_what_it_understands_is_what_prepare_makes(own_names: Path, tmp_path: Pa
     assert [s.name for s in found.events.signals if s.wanted] == ["rating=5"]
 
 
+def test_a_table_is_known_by_the_ids_it_shares_with_the_events(tmp_path: Path) -> None:
+    tables = checkerboard()
+    tables.interactions.rename(columns=OWN).to_parquet(tmp_path / "clicks.parquet")
+    strange = tables.items.rename(columns={"item_id": "aid"}).assign(rank=range(len(tables.items)))
+    strange.to_parquet(tmp_path / "things.parquet")
+    pd.DataFrame({"day": [1, 2], "rain": [0.1, 0.2]}).to_csv(tmp_path / "weather.csv", index=False)
+    found = inspect([str(tmp_path)])
+    assert found.schema.columns["items.item_id"] == "aid"
+    assert found.about["counts"]["items_without_features"] == 0
+    assert [problem.where for problem in found.problems] == [str(tmp_path / "weather.csv")]
+    given = {"interactions": str(tmp_path / "clicks.parquet"), "items": str(tmp_path / "things.parquet")}
+    assert inspect([], given).schema.columns == found.schema.columns
+
+
 def test_the_next_command_runs(own_names: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shlex
 

@@ -49,6 +49,9 @@ def test_every_method_is_answered_with_its_type(app) -> None:
             assert slate.items[0].because[0].item_id == "103"
             questions = await client.elicit(user_id=user, k=2, asked=["104"])
             assert len(questions.items) == 2
+            lists = (await client.compare(user_id=user, k=4)).lists
+            assert [(one.method, len(one.items)) for one in lists] == [("popularity", 4), ("item-kNN", 4)]
+            assert "103" not in {item.item_id for one in lists for item in one.items}
             assert [e.item_id for e in (await client.user_events(user)).events] == ["103"]
             assert (await client.delete_user(user)).events == 1
             assert (await client.user_events(user)).events == []

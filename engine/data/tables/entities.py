@@ -65,7 +65,8 @@ def check_entities(
         DataError: no id column, files that do not fit together, an unknown kind or column.
     """
     for read in reads:
-        require(read.table.column_names, (id_column,), read.name)
+        role = "items" if id_column == "item_id" else "users"
+        require(read.table.column_names, (id_column,), read.name, f"--column {role}.{id_column}=")
     kinds = infer_kinds(_join(reads), id_column, given)
     seen, lengths = set[str](), dict[str, int]()
     checked = [_check_file(read, id_column, kinds, seen, lengths) for read in reads]

@@ -90,7 +90,10 @@ def own_names(table: pa.Table, role: str, told: Mapping[str, str]) -> dict[str, 
     for contract in _order(role):
         if contract in present or _makes_needless(contract, present):
             continue
-        own = next((c for c in _candidates(contract, role, open_names) if _can_be(contract, table[c])), None)
+        candidates = _candidates(contract, role, open_names)
+        if contract == "timestamp":
+            candidates += _only_moments(table, open_names)
+        own = next((c for c in candidates if _can_be(contract, table[c])), None)
         if own is not None:
             guesses[contract] = own
             open_names.remove(own)
@@ -121,6 +124,12 @@ def _candidates(contract: str, role: str, names: list[str]) -> list[str]:
         if len(near) > 4
     ]
     return list(dict.fromkeys([*exact, *close]))
+
+
+def _only_moments(table: pa.Table, names: list[str]) -> list[str]:
+    """The column of a time type, whatever it is called, where there is one alone."""
+    moments = [name for name in names if pa.types.is_timestamp(table[name].type)]
+    return moments if len(moments) == 1 else []
 
 
 def _known_as(contract: str, role: str) -> tuple[str, ...]:

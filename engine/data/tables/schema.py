@@ -75,7 +75,8 @@ def read_schema(path: Path) -> Schema:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from None
+        fix = "Write one with `firstclick inspect FILES --write FILE`."
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path), fix=fix) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"is not TOML: {error}", where=str(path)) from None
     for section, entries in raw.items():

@@ -18,6 +18,7 @@ from engine import Recommender
 from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
 from serve_apps.models import Models
+from serve_apps.security.api_keys import ApiKeys
 from serve_apps.service import Service
 
 FLAGS = (
@@ -33,12 +34,12 @@ Visit = Callable[..., Page]
 
 
 @contextmanager
-def listening(service: Service) -> Iterator[str]:
+def listening(service: Service, keys: ApiKeys | None = None) -> Iterator[str]:
     """The URL at which uvicorn, in a thread, answers for ``service``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = create_app(service)
+    app = create_app(service, keys=keys)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -71,3 +71,11 @@ def test_cells_must_fit(cells: dict[str, list[object]]) -> None:
 def test_a_slip_of_the_pen_is_forgiven() -> None:
     table = pa.table({"user_id": [1, 2], "item_id": [1, 2], "timestmp": [1, 2]})
     assert own_names(table, "interactions", {}) == {"timestamp": "timestmp"}
+
+
+def test_the_one_column_of_a_time_type_is_the_time_whatever_its_name() -> None:
+    moments = pa.array([0, 1], pa.timestamp("us"))
+    ids = {"user_id": [1, 2], "item_id": [1, 2]}
+    assert own_names(pa.table({**ids, "happened": moments}), "interactions", {}) == {"timestamp": "happened"}
+    two = pa.table({**ids, "happened": moments, "stored": moments})
+    assert own_names(two, "interactions", {}) == {}
