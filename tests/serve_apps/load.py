@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from serve_apps.client import AsyncClient
+
+EVENTS_MAX = 100  # of a person; then the caller goes on as another one
 
 
 @dataclass
@@ -33,21 +37,29 @@ def steady_load(
     """
     account, stop = Account(), threading.Event()
 
-    async def caller(client: AsyncClient, user_id: str) -> None:
-        kept = account.acknowledged.setdefault(user_id, [])
-        while not stop.is_set():
-            try:
-                event = {"user_id": user_id, "item_id": "103", "value": 5, "event_id": f"e{len(kept)}"}
-                await client.add_events([event])
-                kept.append(event["event_id"])
-                answer = await client.recommend(user_id=user_id, k=3)
-                account.versions.add(answer.model_version)
-                if answer.shots != len(kept):
-                    account.lost.append(f"{len(kept)} events were acknowledged, {answer.shots} counted")
-            except Exception as error:
-                account.lost.append(f"{type(error).__name__}: {error}")
-            account.requests += 2
-            await asyncio.sleep(0.01)
+    async def caller(client: AsyncClient, name: str) -> None:
+        for person in itertools.count():
+            user_id = f"{name}.{person}"
+            kept = account.acknowledged.setdefault(user_id, [])
+            while len(kept) < EVENTS_MAX:
+                if stop.is_set():
+                    return
+                await exchange(client, user_id, kept)
+                await asyncio.sleep(0.01)
+
+    async def exchange(client: AsyncClient, user_id: str, kept: list[str]) -> None:
+        account.requests += 2
+        began = time.monotonic()
+        try:
+            event = {"user_id": user_id, "item_id": "103", "value": 5, "event_id": f"e{len(kept)}"}
+            await client.add_events([event])
+            kept.append(event["event_id"])
+            answer = await client.recommend(user_id=user_id, k=3)
+            account.versions.add(answer.model_version)
+            if answer.shots != len(kept):
+                account.lost.append(f"{len(kept)} events were acknowledged, {answer.shots} counted")
+        except Exception as error:
+            account.lost.append(f"{type(error).__name__} after {time.monotonic() - began:.1f} s: {error}")
 
     async def everybody() -> None:
         async with AsyncClient(url, key, attempts=attempts) as client:
