@@ -116,8 +116,8 @@ class Shipped:
         """Processes of the replicas that are neither on their way in nor out."""
         from ray.serve.context import _get_global_client
 
-        details = _get_global_client().get_serve_details()["applications"][APP]["deployments"]
-        replicas = details["Recommendations"]["replicas"]
+        deployments = _get_global_client().get_serve_details()["applications"][APP]["deployments"]
+        replicas = deployments["Recommendations"]["replicas"] if deployments else []
         return {replica["pid"] for replica in replicas if replica["state"] == "RUNNING"}
 
 
