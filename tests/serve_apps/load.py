@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import httpx
+
 from serve_apps.client import AsyncClient
 
 EVENTS_MAX = 100  # of a person; then the caller goes on as another one
@@ -72,3 +74,19 @@ def steady_load(
     finally:
         stop.set()
         thread.join(60)
+
+
+def assert_some_are_refused(url: str, key: str = "", callers: int = 40) -> None:
+    """Many callers at once ask for what takes long: some are answered, the others told to come back."""
+    body = {"events": [{"item_id": str(100 + n % 40), "value": 5} for n in range(1000)], "explain": True}
+
+    async def ask() -> list[httpx.Response]:
+        headers = {"authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+            return await asyncio.gather(*(client.post("/v1/recommend", json=body) for _ in range(callers)))
+
+    began = time.monotonic()
+    answers = asyncio.run(ask())
+    assert time.monotonic() - began < 10
+    assert {answer.status_code for answer in answers} == {200, 503}
+    assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 503} == {"1"}

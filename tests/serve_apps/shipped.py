@@ -44,7 +44,7 @@ ENVIRONMENT = {
 
 
 class Callers(NamedTuple):
-    """What a caller must know."""
+    """What a caller must know. Below ``url``, ``/narrow`` is an application that holds few requests."""
 
     url: str
     key: str
@@ -170,6 +170,14 @@ def _config(folder: Path, redis: str) -> dict[str, Any]:
     return config
 
 
+def _narrow(application: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """One replica that holds one request and lets one wait; events in SQLite."""
+    narrow = copy.deepcopy(application) | {"name": "narrow", "route_prefix": "/narrow"}
+    narrow["args"]["event_store"] = str(folder / "events.sqlite")
+    narrow["deployments"][0] |= {"num_replicas": 1, "max_ongoing_requests": 1, "max_queued_requests": 1}
+    return narrow
+
+
 def _wait_for_answer(url: str) -> None:
     import httpx
 
@@ -186,6 +194,9 @@ def _wait_for_answer(url: str) -> None:
 def _serve_until_told(folder: Path) -> None:
     """For a test in another process: say where, and serve until standard input ends."""
     with shipped_service(folder) as service:
+        service.config["applications"].append(_narrow(service.config["applications"][0], folder))
+        service.deploy()
+        _wait_for_answer(f"{service.url}/narrow")
         print(json.dumps({"url": service.url, "key": service.key}), flush=True)
         sys.stdin.read()
 
