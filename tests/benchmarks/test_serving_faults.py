@@ -84,8 +84,11 @@ def scale_down(service: Shipped) -> None:
     assert not left_of(former - service.replica_pids(), 120)
 
 
+LONG = "kill -9 of a replica, long bodies"
+LONG_BODY = {"candidates": [str(n) for n in range(5000)]}  # 45 kB
 FAULTS: dict[str, Callable[[Shipped], None]] = {
     "kill -9 of a replica": kill_a_replica,
+    LONG: kill_a_replica,
     "kill -9 of Redis": kill_redis,
     "model swap": swap,
     "canary": canary,
@@ -96,17 +99,14 @@ FAULTS: dict[str, Callable[[Shipped], None]] = {
 }
 
 
-def _measure(service: Shipped, place: int) -> dict[str, Any]:
-    return {name: _under_load(service, fault, f"{place}-{name}") for name, fault in FAULTS.items()}
-
-
-def _under_load(service: Shipped, fault: Callable[[Shipped], None], name: str) -> dict[str, Any]:
+def _under_load(service: Shipped, name: str) -> dict[str, Any]:
     from serve_apps.client import Client
     from tests.serve_apps.load import steady_load
 
-    with steady_load(service.url, service.key, name, callers=6) as account:
+    asked = LONG_BODY if name == LONG else {}
+    with steady_load(service.url, service.key, str(time.monotonic()), callers=6, **asked) as account:
         time.sleep(1)
-        fault(service)
+        FAULTS[name](service)
         time.sleep(3)
     with Client(service.url, service.key) as client:
         for user_id, kept in account.acknowledged.items():
@@ -119,5 +119,5 @@ def _under_load(service: Shipped, fault: Callable[[Shipped], None], name: str) -
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, shipped_service(Path(folder)) as shipped:
-        rounds = [_measure(shipped, place) for place in range(int(sys.argv[1]))]
+        rounds = [{name: _under_load(shipped, name) for name in FAULTS} for _ in range(int(sys.argv[1]))]
     print(json.dumps(rounds))

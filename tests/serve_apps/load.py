@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -29,13 +30,14 @@ class Account:
 
 @contextmanager
 def steady_load(
-    url: str, key: str | None, name: str, callers: int = 4, attempts: int = 1
+    url: str, key: str | None, name: str, callers: int = 4, attempts: int = 1, **asked: Any
 ) -> Iterator[Account]:
     """While the block runs, each caller adds an event and asks for a slate, over and over.
 
     Args:
         name: of the people, so that accounts of different tests do not mix.
         attempts: 1 for callers who do not try again: every failure counts as lost.
+        asked: more fields of each request for a slate.
     """
     account, stop = Account(), threading.Event()
 
@@ -56,7 +58,7 @@ def steady_load(
             event = {"user_id": user_id, "item_id": "103", "value": 5, "event_id": f"e{len(kept)}"}
             await client.add_events([event])
             kept.append(event["event_id"])
-            answer = await client.recommend(user_id=user_id, k=3)
+            answer = await client.recommend(user_id=user_id, k=3, **asked)
             account.versions.add(answer.model_version)
             if answer.shots != len(kept):
                 account.lost.append(f"{len(kept)} events were acknowledged, {answer.shots} counted")

@@ -30,17 +30,7 @@ if TYPE_CHECKING:  # brings Ray
 
 PROJECT = Path(__file__).parents[2]
 APP = "firstclick"
-ENVIRONMENT = {
-    "RAY_ADDRESS": "local",
-    "RAY_worker_niceness": "0",
-    "RAY_SERVE_ENABLE_HA_PROXY": "1",
-    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
-    "RAY_SERVE_HAPROXY_LOG_TARGET": "127.0.0.1:9",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
+THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
 
 
 class Callers(NamedTuple):
@@ -62,7 +52,16 @@ def environment(folder: str) -> dict[str, str]:
         "STATS_PORT": str(free_port()),
     }
     haproxy = {f"RAY_SERVE_HAPROXY_{name}": value for name, value in places.items()}
-    return os.environ | ENVIRONMENT | haproxy | {"PYTHONPATH": str(PROJECT)}
+    here = {"RAY_ADDRESS": "local", "PYTHONPATH": str(PROJECT)}
+    return os.environ | shipped_environment() | THREADS | haproxy | here
+
+
+def shipped_environment() -> dict[str, str]:
+    """What the pods of ``kuberay.yaml`` (and the machines of ``cluster.yaml``) set before Ray starts."""
+    kuberay = yaml.safe_load((PROJECT / "serve_apps" / "kuberay.yaml").read_text())
+    head = kuberay["spec"]["rayClusterConfig"]["headGroupSpec"]["template"]["spec"]["containers"][0]
+    variables = {variable["name"]: variable.get("value") for variable in head["env"]}
+    return {name: value for name, value in variables.items() if value and not name.startswith("RAY_AUTH")}
 
 
 def in_own_process(module: str, *arguments: str) -> Any:
