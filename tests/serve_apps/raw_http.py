@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -45,15 +45,21 @@ class Connection:
         if not self._fill(lambda: b"\r\n\r\n" in self._read):
             return Reply(0, b"", b"")
         headers, _, self._read = self._read.partition(b"\r\n\r\n")
-        length = _length(headers) if has_body else 0
-        if length is None:
-            self._fill(lambda: False)
-            length = len(self._read)
-        self._fill(lambda: len(self._read) >= length)
-        body, self._read = self._read[:length], self._read[length:]
+        body = self._body(headers.lower()) if has_body else b""
         return Reply(int(headers.split(b" ", 2)[1]), headers.lower(), body)
 
-    def _fill(self, enough) -> bool:
+    def _body(self, headers: bytes) -> bytes:
+        """Of a body in chunks, the chunks as they come."""
+        if b"transfer-encoding: chunked" in headers:
+            self._fill(lambda: self._read.endswith(b"0\r\n\r\n"))
+            length = len(self._read)
+        else:
+            length = int(headers.partition(b"content-length:")[2].partition(b"\r\n")[0])
+            self._fill(lambda: len(self._read) >= length)
+        body, self._read = self._read[:length], self._read[length:]
+        return body
+
+    def _fill(self, enough: Callable[[], bool]) -> bool:
         while not enough():
             try:
                 more = self._socket.recv(65536)
@@ -63,13 +69,6 @@ class Connection:
                 return False
             self._read += more
         return True
-
-
-def _length(headers: bytes) -> int | None:
-    for line in headers.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
-    return None
 
 
 def post(body: bytes, key: str = "", path: str = "/v1/recommend", *headers: str) -> bytes:

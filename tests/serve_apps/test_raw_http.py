@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -27,7 +28,7 @@ BODIES: dict[str, tuple[bytes, set[int]]] = {
     "UTF-16": ('{"k": 3}'.encode("utf-16"), {400}),
     "a NUL in an id": (b'{"user_id": "a\\u0000b"}', {200}),
     "1e400": (b'{"events": [' + EVENT % b"1e400" + b"]}", {400, 422}),
-    "-1e308": (b'{"events": [' + EVENT % b"-1e308" + b"]}", {200}),
+    "-1e308": (b'{"events": [' + EVENT % b"-1e308" + b"]}", {422}),
     "NaN": (b'{"events": [' + EVENT % b"NaN" + b"]}", {400}),
     "a number of 5,000 digits": (b'{"events": [' + EVENT % (b"9" * 5000) + b"]}", {400, 422}),
     "k of 5,000 digits": (b'{"k": ' + b"9" * 5000 + b"}", {400, 422}),
@@ -96,15 +97,14 @@ def test_other_methods_are_refused(callers: Callers, method: str) -> None:
 
 
 HEADERS: dict[str, tuple[bytes, set[int]]] = {
-    "a header of 1 MB": (b"X-Long: " + b"x" * (1 << 20), {0, 400, 431}),
+    "a header of 1 MB": (b"X-Long: " + b"x" * (1 << 20), {0, 200, 400, 431}),
     "10,000 headers": (b"\r\n".join(b"X-%d: y" % n for n in range(10_000)), {0, 200, 400, 431}),
     "a header without a name": (b": x", {0, 400}),
     "a NUL": (b"X-Odd: a\0b", {0, 200, 400}),
     "two lengths": (b"Content-Length: 1", {0, 400}),
     "a length that is none": (b"Content-Length: -5", {0, 400}),
     "a length and chunks": (b"Transfer-Encoding: chunked", {0, 400}),
-    "an odd request id": (b"X-Request-ID: \xff\xfe\t{}", {200, 400}),
-    "a request to switch": (b"Upgrade: websocket\r\nConnection: Upgrade", {200, 400}),
+    "an odd request id": (b"X-Request-ID: {}\t\x7f", {200, 400}),
     "an odd expectation": (b"Expect: the-unexpected", {200, 400, 417}),
     "no time at all": (b"X-Request-Timeout-Seconds: -1", {200, 400, 408}),
     "a time that is none": (b"X-Request-Timeout-Seconds: NaN", {200, 400, 408}),
@@ -134,16 +134,15 @@ def test_an_odd_first_line_is_no_servers_error(callers: Callers, line: bytes) ->
 
 def test_a_body_that_stops_half_way_is_given_up_and_others_are_answered_meanwhile(callers: Callers) -> None:
     request = post(b'{"k": 3}' + b" " * 50, callers.key, "/v1/recommend", "X-Request-Timeout-Seconds: 2")
-    connections = [Connection(callers.url) for _ in range(100)]
-    for connection in connections:
-        connection.send(request[:-20])
     began = time.monotonic()
-    assert said_to(callers, post(b'{"k": 3}', callers.key)).status == 200
-    assert time.monotonic() - began < 1.5
-    assert {connection.reply().status for connection in connections} <= {0, 408}
-    assert time.monotonic() - began < 10
-    for connection in connections:
-        connection.__exit__()
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(Connection(callers.url)) for _ in range(100)]
+        for connection in stalled:
+            connection.send(request[:-20])
+        assert said_to(callers, post(b'{"k": 3}', callers.key)).status == 200
+        assert time.monotonic() - began < 1.5
+        assert {connection.reply().status for connection in stalled} == {408}
+        assert time.monotonic() - began < 20
 
 
 def test_a_body_that_drips_is_read(callers: Callers) -> None:
