@@ -128,8 +128,12 @@ def wait_until(happens: Callable[[], Any], timeout_s: float = 120) -> None:
 
 
 @contextmanager
-def shipped_service(folder: Path, n_items: int = 40, dim: int = 8) -> Iterator[Shipped]:
-    """Serve three versions of a model, the first of them live, from two replicas until the block ends."""
+def shipped_service(folder: Path, n_items: int = 40, dim: int = 8, narrow: bool = False) -> Iterator[Shipped]:
+    """Serve three versions of a model, the first of them live, from two replicas until the block ends.
+
+    Args:
+        narrow: beside it, one replica that holds few requests.
+    """
     import ray
     from ray import serve
 
@@ -143,13 +147,17 @@ def shipped_service(folder: Path, n_items: int = 40, dim: int = 8) -> Iterator[S
     _, key = create_key(folder / "keys.json", "callers", Scope.ADMIN)
     redis, port = RedisServer(folder), free_port()
     config = _config(folder, redis.address)
+    if narrow:
+        config["applications"].append(_narrow(config["applications"][0], folder))
     ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False)
     try:
         serve.start(http_options=config.pop("http_options") | {"host": "127.0.0.1", "port": port})
         service = Shipped(f"http://127.0.0.1:{port}", key, registry, versions, redis, config)
         service.deploy()
         wait_until(lambda: len(service.replica_pids()) == 2)
-        _wait_for_answer(service.url)
+        for path in ("", "/narrow") if narrow else ("",):
+            _wait_for_answer(service.url + path)
+        time.sleep(2)  # HAProxy learns of the second replica a moment after the first
         yield service
     finally:
         proxies = titled("haproxy", descendants(os.getpid()))
@@ -187,15 +195,11 @@ def _wait_for_answer(url: str) -> None:
             return False
 
     wait_until(answers)
-    time.sleep(2)  # HAProxy learns of the second replica a moment after the first
 
 
 def _serve_until_told(folder: Path) -> None:
     """For a test in another process: say where, and serve until standard input ends."""
-    with shipped_service(folder) as service:
-        service.config["applications"].append(_narrow(service.config["applications"][0], folder))
-        service.deploy()
-        _wait_for_answer(f"{service.url}/narrow")
+    with shipped_service(folder, narrow=True) as service:
         print(json.dumps({"url": service.url, "key": service.key}), flush=True)
         sys.stdin.read()
 
