@@ -78,7 +78,7 @@ def steady_load(
         thread.join(60)
 
 
-def assert_some_are_refused(url: str, key: str = "", callers: int = 40) -> None:
+def assert_some_are_refused(url: str, key: str = "none", callers: int = 40) -> None:
     """Many callers at once ask for what takes long: some are answered, the others told to come back."""
     body = {"events": [{"item_id": str(100 + n % 40), "value": 5} for n in range(1000)], "explain": True}
 
