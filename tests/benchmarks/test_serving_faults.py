@@ -1,7 +1,8 @@
 """What callers lose while replicas, Redis and models come and go, behind HAProxy with the shipped settings.
 
 Callers do not try again: every failure counts, and so does an acknowledged event that the very next answer
-does not count. ``FIRSTCLICK_FAULT_ROUNDS`` goes through all faults more than once.
+does not count. ``FIRSTCLICK_FAULT_ROUNDS`` goes through all faults more than once. One thing no proxy can mend:
+an answer whose headers were on their way when its replica was killed, its body not yet. Callers see it cut off.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tests.processes import left_of
 from tests.redis_server import require_redis
 from tests.serve_apps.shipped import Shipped, in_own_process, shipped_service, wait_until
 
+CUT = "without sending complete message body"
 ROUNDS = os.environ.get("FIRSTCLICK_FAULT_ROUNDS", "1")
 
 
@@ -35,7 +37,10 @@ def test_no_request_and_no_event_is_lost() -> None:
             print(f"\n{name}: {result['requests']} requests, lost {result['lost']}", end="")
     print()
     assert all(result["requests"] > 50 for faults in rounds for result in faults.values())
-    assert [result["lost"] for faults in rounds for result in faults.values() if result["lost"]] == []
+    for faults in rounds:
+        for name, result in faults.items():
+            cut = [text for text in result["lost"] if CUT in text]
+            assert len(result["lost"]) == len(cut) <= name.startswith("kill -9 of a replica"), name
 
 
 def kill_a_replica(service: Shipped) -> None:
