@@ -1,8 +1,8 @@
 """What callers lose while replicas, Redis and models come and go, behind HAProxy with the shipped settings.
 
 Callers do not try again: every failure counts, and so does an acknowledged event that the very next answer
-does not count. ``FIRSTCLICK_FAULT_ROUNDS`` goes through all faults more than once. One thing no proxy can mend:
-an answer whose headers were on their way when its replica was killed, its body not yet. Callers see it cut off.
+does not count. ``FIRSTCLICK_FAULT_ROUNDS`` goes through all faults more than once. One thing no proxy can
+mend: an answer whose headers were sent when its replica was killed, but not its body, is cut off.
 """
 
 from __future__ import annotations
