@@ -1,4 +1,4 @@
-"""Reads request bodies: at most so many bytes, JSON by the letter, read once.
+"""Reads request bodies: at most so many bytes, within so many seconds, JSON by the letter, read once.
 
 Knows nothing of what the JSON means. The limit holds for the announced length and for what really arrives,
 so that a chunked body cannot get around it. JSON is parsed by pydantic's own parser, which refuses NaN,
@@ -7,6 +7,7 @@ infinity, text that is not UTF-8, and nesting deep enough to exhaust the stack.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -21,35 +22,52 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serve_apps.problems import ProblemResponse
 
 LIMIT_BYTES = 1 << 20
+TIMEOUT_S = 5.0
 
 
 class BodyLimit:
-    """ASGI layer that answers 413 to bodies over ``limit_bytes`` and hands smaller ones on in one piece."""
+    """ASGI layer that answers 413 to bodies over ``limit_bytes`` and hands smaller ones on in one piece.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int = LIMIT_BYTES) -> None:
-        self._app, self._limit_bytes = app, limit_bytes
+    A body that has not arrived after ``timeout_s`` gets 408: until then it takes a place among the requests
+    that a replica holds.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int = LIMIT_BYTES, timeout_s: float = TIMEOUT_S) -> None:
+        self._app, self._limit_bytes, self._timeout_s = app, limit_bytes, timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdecimal() and int(announced[:20]) > self._limit_bytes:
-            return await self._refuse(scope, receive, send)
+            return await self._too_large()(scope, receive, send)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                body = await self._read(receive)
+        except TimeoutError:
+            detail = f"The body did not arrive within {self._timeout_s:g} seconds."
+            return await ProblemResponse(408, detail)(scope, receive, send)
+        if body is None:
+            return None
+        if len(body) > self._limit_bytes:
+            return await self._too_large()(scope, receive, send)
+        return await self._app(scope, replay(bytes(body), receive), send)
+
+    async def _read(self, receive: Receive) -> bytearray | None:
+        """The body, or its beginning if that is too long already; None where the caller has left."""
         body = bytearray()
-        while True:
+        while len(body) <= self._limit_bytes:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
             body += message.get("body", b"")
-            if len(body) > self._limit_bytes:
-                return await self._refuse(scope, receive, send)
             if not message.get("more_body", False):
                 break
-        return await self._app(scope, replay(bytes(body), receive), send)
+        return body
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _too_large(self) -> ProblemResponse:
         detail = f"The body is larger than {self._limit_bytes} bytes. Send fewer events or candidates."
-        await ProblemResponse(413, detail)(scope, receive, send)
+        return ProblemResponse(413, detail)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -8,9 +8,9 @@
             print(item.item_id, item.title, item.score)
 
 ``AsyncClient`` has the same methods as coroutines. What failed on the way or was refused for the moment
-(429, 502, 503, 504) is tried again, after a pause that grows, is drawn by chance, and is never shorter than
-the server asks for. That is safe: events get their ids here, so that none counts twice. Brings neither torch
-nor Ray.
+(408, 429, 502, 503, 504) is tried again, after a pause that grows, is drawn by chance, and is never shorter
+than the server asks for. That is safe: events get their ids here, so that none counts twice. Brings neither
+torch nor Ray.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from serve_apps.answers import (
 )
 from serve_apps.calls import Answer, Call
 
-RETRIED = {429, 502, 503, 504}
+RETRIED = {408, 429, 502, 503, 504}
 PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 
 

@@ -17,12 +17,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def require_redis() -> None:
+    """Skip the test where there is none."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed: make redis, or apt-get install redis-server")
+
+
 class RedisServer:
     """``redis-server`` with its append-only file in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
-        if shutil.which("redis-server") is None:
-            pytest.skip("redis-server is not installed: make redis, or apt-get install redis-server")
+        require_redis()
         self._folder, self.port = folder, free_port()
         self.start()
 

@@ -8,6 +8,7 @@ from serve_apps.problems import Problem
 
 BODY = {
     400: "The body is not valid JSON.",
+    408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is not declared as JSON.",
 }

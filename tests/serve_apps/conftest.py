@@ -36,7 +36,8 @@ from serve_apps.models import Models, only
 from serve_apps.security.api_keys import Scope, create_key
 from serve_apps.served_model import ServedModel
 from serve_apps.service import Service
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_port, require_redis
+from tests.serve_apps.shipped import Callers, served_elsewhere
 
 
 class CountingRecommender:
@@ -176,6 +177,14 @@ def served(
 
 
 @pytest.fixture(scope="session")
+def behind_haproxy() -> Iterator[Callers]:
+    """The shipped configuration; its first version is the first of ``artifacts``."""
+    require_redis()
+    with served_elsewhere() as callers:
+        yield callers
+
+
+@pytest.fixture(scope="session")
 def http(served: Served) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {served.key}"}
     with httpx.Client(base_url=served.url, headers=headers, timeout=30) as client:
@@ -189,6 +198,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.kill()
 
 
+SEEDS = (5, 6, 7)
 ABOUT: dict[str, Any] = {"config": {}, "dataset": {}, "quality": {}}  # what a manifest must have
 
 
@@ -264,12 +274,11 @@ def real_artifact(artifacts: list[str]) -> str:
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Three versions of a model."""
     folder = tmp_path_factory.mktemp("served")
-    return [drawn_artifact(folder / f"artifact-{seed}", seed) for seed in (5, 6, 7)]
+    return [drawn_artifact(folder / f"artifact-{seed}", seed) for seed in SEEDS]
 
 
-def drawn_artifact(folder: Path, seed: int) -> str:
-    """An artifact of 40 films as training would leave it, except that its weights are drawn, not learned."""
-    n_items, dim = 40, 8
+def drawn_artifact(folder: Path, seed: int, n_items: int = 40, dim: int = 8) -> str:
+    """An artifact of films as training would leave it, except that its weights are drawn, not learned."""
     draw = torch.Generator().manual_seed(seed)
     items = pa.table(
         {
@@ -297,8 +306,8 @@ def drawn_artifact(folder: Path, seed: int) -> str:
         Ranking(),
         scale=1.0,
     )
-    weight_CC = torch.rand(n_items, n_items, generator=draw).numpy()
-    neighbours = nearest(weight_CC, np.arange(n_items), most=10)
+    weight_CC = torch.rand(40, 40, generator=draw).numpy()
+    neighbours = nearest(weight_CC, np.arange(40), most=10)
     save_artifact(
         Artifact(model, items, signals, 0, item_encoder, user_encoder, ABOUT, neighbours=neighbours), folder
     )

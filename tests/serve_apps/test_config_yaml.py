@@ -111,7 +111,8 @@ def test_kubernetes_runs_the_same(config, kuberay) -> None:
         (container,) = group["template"]["spec"]["containers"]
         for variable in container["env"]:
             value = variable.get("value", "")
-            text = f'{variable["name"]}="{value}"' if " " in value else f"{variable['name']}={value}"
+            quoted = "$'{}'".format(value.replace("\n", "\\n")) if " " in value else value
+            text = f"{variable['name']}={quoted}"
             assert text in exported or variable["name"] == "RAY_AUTH_TOKEN"
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in group["template"]["spec"]["volumes"]}

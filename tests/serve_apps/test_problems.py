@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
 
-from serve_apps.bodies import LIMIT_BYTES
+from serve_apps.bodies import LIMIT_BYTES, BodyLimit
 
 JSON = {"content-type": "application/json"}
 
@@ -173,6 +174,21 @@ def test_a_caller_who_leaves_while_sending_gets_no_answer(client) -> None:
         return next(messages)
 
     assert _call_raw(client.app, leaves) == []
+
+
+def test_a_body_that_does_not_arrive_is_408(client) -> None:
+    started = [{"type": "http.request", "body": b"{", "more_body": True}]
+
+    async def stalls() -> dict[str, Any]:
+        if not started:
+            await asyncio.sleep(60)
+        return started.pop()
+
+    began = time.monotonic()
+    sent = _call_raw(BodyLimit(client.app, timeout_s=0.1), stalls)
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["detail"] == "The body did not arrive within 0.1 seconds."
+    assert time.monotonic() - began < 5
 
 
 def _call_raw(app: Any, receive: Any) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ def test_openapi_lists_the_paths_with_examples_and_problems(client) -> None:
         "/metrics",
     }
     responses = document["paths"]["/v1/recommend"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "413", "415", "422", "503"}
+    assert set(responses) == {"200", "400", "408", "413", "415", "422", "503"}
     assert set(responses["422"]["content"]) == {"application/problem+json"}
     schemas = document["components"]["schemas"]
     assert "Problem" in schemas

@@ -19,7 +19,7 @@ from serve_apps.client import Client
 from serve_apps.local import APP_NAME
 from tests.redis_server import RedisServer
 from tests.serve_apps.conftest import Served
-from tests.serve_apps.load import Account, steady_load
+from tests.serve_apps.load import Account, assert_some_are_refused, steady_load
 from tests.serve_apps.test_telemetry import dashboard_metrics
 
 pytestmark = [
@@ -119,9 +119,9 @@ def second_app(served: Served, redis_server: RedisServer) -> Iterator[Callable[.
     """Deploys a second application beside the first by a Serve config, as ``serve deploy`` does; call it
     again with another ``user_config`` to change that."""
 
-    def deploy(target_ongoing_requests: float = 100, **user_config: Any) -> None:
+    def deploy(user_config: dict[str, Any], target_ongoing_requests: float = 100, **deployment: Any) -> None:
         scaling = SCALING | {"target_ongoing_requests": target_ongoing_requests}
-        deployment = {"name": "Recommendations", "user_config": user_config, "autoscaling_config": scaling}
+        options = {"user_config": user_config, "autoscaling_config": scaling, **deployment}
         application = {
             "name": SECOND,
             "route_prefix": "/second",
@@ -131,7 +131,7 @@ def second_app(served: Served, redis_server: RedisServer) -> Iterator[Callable[.
                 "event_store": redis_server.address,
                 "num_cpus": 0,
             },
-            "deployments": [deployment | {"ray_actor_options": {"num_cpus": 0}}],
+            "deployments": [{"name": "Recommendations", "ray_actor_options": {"num_cpus": 0}} | options],
         }
         config = ServeDeploySchema.model_validate({"applications": [application]})
         _get_global_client().deploy_apps(config, _blocking=True)
@@ -146,13 +146,13 @@ def test_user_config_changes_the_model_in_place_and_a_broken_one_is_refused(
     """With Redis as event store, which is then killed and started again under load."""
     first, second, _ = served.versions
     url = f"{served.url}/second"
-    second_app(live=first)
+    second_app({"live": first})
     pids = replica_pids(SECOND)
     with Client(url) as client, steady_load(url, None, "redis", attempts=8) as account:
         wait_until(lambda: client.recommend().model_version == first)
-        second_app(live=second)
+        second_app({"live": second})
         wait_until(lambda: client.recommend().model_version == second)
-        second_app(live="no such version")
+        second_app({"live": "no such version"})
         refused = wait_until(lambda: client.models().refused)
         assert "no version 'no such version'" in refused
         assert client.models().pinned
@@ -172,10 +172,22 @@ def test_user_config_changes_the_model_in_place_and_a_broken_one_is_refused(
 
 
 def test_replicas_come_and_go_with_the_load(served: Served, second_app: Callable[..., None]) -> None:
-    second_app(target_ongoing_requests=1, live=served.versions[0])
+    """Callers do not try again while the second replica goes."""
+    url = f"{served.url}/second"
+    second_app({"live": served.versions[0]}, target_ongoing_requests=1)
     assert len(replica_pids(SECOND)) == 1
-    with steady_load(f"{served.url}/second", None, "many", callers=16, attempts=8) as account:
+    with steady_load(url, None, "many", callers=16, attempts=8) as many:
         wait_until(lambda: len(replica_pids(SECOND)) == 2)
-    wait_until(lambda: len(replica_pids(SECOND)) == 1)
-    with Client(f"{served.url}/second") as client:
-        assert_nothing_lost(account, client)
+    with steady_load(url, None, "one", callers=1) as one:
+        wait_until(lambda: len(replica_pids(SECOND)) == 1)
+    with Client(url) as client:
+        assert_nothing_lost(many, client)
+        assert_nothing_lost(one, client)
+
+
+def test_more_than_can_be_held_is_told_to_come_back(served: Served, second_app: Callable[..., None]) -> None:
+    narrow = {"max_ongoing_requests": 1, "max_queued_requests": 1}
+    second_app(
+        {"live": served.versions[0]}, **narrow, backpressure_config={"status_code": 503, "retry_after_s": 1}
+    )
+    assert_some_are_refused(f"{served.url}/second")
