@@ -18,7 +18,7 @@ from torch import Tensor
 
 from engine.learning.exchange import Exchange, interleaved, own_rows, summed
 from engine.learning.imputation import fit_imputation
-from engine.learning.items import ItemRepresentation, ItemRows
+from engine.learning.items import ItemRepresentation, ItemRows, certainty
 from engine.learning.lazy_adamw import LazyAdamW
 from engine.learning.negatives import Negatives
 from engine.learning.small_catalogue import distinct
@@ -65,7 +65,7 @@ class Catalogue:
         warm_L = self.warm_L
         self._counted = spectral_LD.shape[1] - n_alike
         self._said, leverage_L = fit_imputation(x_LF, spectral_LD[:, : self._counted], warm_L)
-        said_base, base_leverage_L = fit_imputation(x_LF, base_L.unsqueeze(1), warm_L)
+        said_base, base_leverage_L = fit_imputation(x_LF, base_L.unsqueeze(1), warm_L, certainty(known_L))
         imputed_base_L = said_base.of(x_LF, base_L.unsqueeze(1), warm_L, base_leverage_L).squeeze(1)
         self._facts_L4 = torch.stack([base_L, known_L.float(), imputed_base_L, leverage_L], dim=1)
         n_own, dim = spectral_LD.shape

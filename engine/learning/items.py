@@ -114,17 +114,21 @@ class ItemRepresentation(nn.Module):
 
     @classmethod
     def start(
-        cls, spectral_ND: Tensor, base_N: Tensor, warm_N: Tensor, x_NF: Tensor, likeness_dim: int = 0
+        cls, spectral_ND: Tensor, base_N: Tensor, known_N: Tensor, x_NF: Tensor, likeness_dim: int = 0
     ) -> ItemRepresentation:
         """Where training starts: what stands for P0 and b0 is predicted from the warm items' features.
 
-        ``likeness_dim`` columns of the features' likeness are joined to P0, for cold items as for warm ones.
+        ``known_N`` is the share of users who met each item. ``likeness_dim`` columns of the features'
+        likeness are joined to P0, for cold items as for warm ones.
         """
+        warm_N = known_N > 0
         alike_ND = likeness_factors(x_NF, likeness_dim)
         imputed_ND = torch.cat([predicted(x_NF, spectral_ND, warm_N), alike_ND], dim=1)
         spectral_ND = torch.cat([spectral_ND, alike_ND], dim=1)
-        imputed_base_N = predicted(x_NF, base_N[:, None], warm_N)[:, 0]
-        return cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
+        imputed_base_N = predicted(x_NF, base_N[:, None], warm_N, certainty(known_N))[:, 0]
+        items = cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
+        items.known_N.copy_(known_N)
+        return items
 
     def forward(self, hidden_N: Tensor | None = None, fold: int | None = None) -> Items:
         """The catalogue; while training with ``hidden`` items, for users of a ``fold``."""
@@ -162,34 +166,48 @@ class ItemRepresentation(nn.Module):
         return self.spectral_FND[fold], self.base_FN[fold], self.warm_FN[fold]
 
 
-def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor) -> Tensor:
+def certainty(known_N: Tensor) -> Tensor:
+    """How much an item says of what its features mean for the base measure: ``sqrt(known)``, (N,).
+
+    A logarithm of a count n has the variance 1 / n: full weights would be n, and let a few hits decide; equal
+    ones let the many items hardly anybody met decide, from which nothing is recommended.
+    """
+    return known_N.sqrt()
+
+
+def predicted(x_NF: Tensor, y_NC: Tensor, known_N: Tensor, weight_N: Tensor | None = None) -> Tensor:
     """What the features say of y for every item, by a ridge regression on the known ones, (N, C).
 
     For a known item it is what the *other* items' features say, so that a hidden item is no better placed
     than one nobody has met. Of ``PENALTIES`` the one with the least squared error of these predictions is
     taken. The intercept is not penalised: an item without features gets the known ones' mean.
 
-        y_i - yhat_without_i = (y_i - yhat_i) / (1 - h_i),  h_i = 1/n + x_i (X^T X + penalty I)^-1 x_i
+        y_i - yhat_without_i = (y_i - yhat_i) / (1 - h_i),  h_i = c_i (1/n + x_i (X^T C X + penalty I)^-1 x_i)
+
+    ``weight_N`` are c, to be scaled to a mean of 1 over the known items; none: 1.
 
     Source: the leave-one-out residual of Allen 1974 (PRESS).
     """
     if not known_N.any():
         return torch.zeros_like(y_NC)
     x, y = x_NF.double(), y_NC.double()
-    x_mean_F, y_mean_C = x[known_N].mean(dim=0), y[known_N].mean(dim=0)
-    value_F, vector_FF = torch.linalg.eigh((x[known_N] - x_mean_F).T @ (x[known_N] - x_mean_F))
+    c_N = torch.ones(len(y), device=y.device) if weight_N is None else weight_N
+    c_n1 = (c_N[known_N] / c_N[known_N].mean()).double().unsqueeze(-1)
+    x_mean_F, y_mean_C = (c_n1 * x[known_N]).mean(dim=0), (c_n1 * y[known_N]).mean(dim=0)
+    centred_nF = c_n1.sqrt() * (x[known_N] - x_mean_F)
+    value_F, vector_FF = torch.linalg.eigh(centred_nF.T @ centred_nF)
     turned_NF = (x - x_mean_F) @ vector_FF
     own_nF, y_nC = turned_NF[known_N], y[known_N] - y_mean_C
-    fits = [_ridge(own_nF, y_nC, value_F.clamp(min=0) + penalty) for penalty in PENALTIES]
-    weight_FC, error_nC = min(fits, key=lambda fit: float(fit[1].square().sum()))
+    fits = [_ridge(own_nF, y_nC, c_n1, value_F.clamp(min=0) + penalty) for penalty in PENALTIES]
+    weight_FC, error_nC = min(fits, key=lambda fit: float((c_n1 * fit[1].square()).sum()))
     said_NC = turned_NF @ weight_FC
     said_NC[known_N] = y_nC - error_nC
     all_NC: Tensor = (y_mean_C + said_NC).to(y_NC.dtype)
     return all_NC
 
 
-def _ridge(own_nF: Tensor, y_nC: Tensor, value_F: Tensor) -> tuple[Tensor, Tensor]:
+def _ridge(own_nF: Tensor, y_nC: Tensor, c_n1: Tensor, value_F: Tensor) -> tuple[Tensor, Tensor]:
     """Weights (F, C) and leave-one-out residuals (n, C) in the eigenbasis; ``value_F`` holds the penalty."""
-    weight_FC = own_nF.T @ y_nC / value_F.unsqueeze(-1)
-    leverage_n = 1 / len(own_nF) + (own_nF.square() / value_F).sum(dim=1)
-    return weight_FC, (y_nC - own_nF @ weight_FC) / (1 - leverage_n).clamp(min=1e-6).unsqueeze(-1)
+    weight_FC = own_nF.T @ (c_n1 * y_nC) / value_F.unsqueeze(-1)
+    leverage_n1 = c_n1 * (1 / len(own_nF) + (own_nF.square() / value_F).sum(dim=1, keepdim=True))
+    return weight_FC, (y_nC - own_nF @ weight_FC) / (1 - leverage_n1).clamp(min=1e-6)

@@ -91,11 +91,10 @@ def _whole_items(experiment: Experiment, start: Start, histories: Histories) -> 
     items = ItemRepresentation.start(
         torch.from_numpy(start.spectral_ND),
         torch.from_numpy(start.base_N),
-        torch.from_numpy(known_N > 0),
+        torch.from_numpy(known_N),
         torch.from_numpy(experiment.item_x),
         experiment.config.items.likeness_dim,
     )
-    items.known_N.copy_(torch.from_numpy(known_N))
     if start.parts is not None:
         items.cross_fit(start.parts)
     return items

@@ -28,6 +28,30 @@ def test_a_known_item_is_placed_as_if_it_were_not_known(world, monkeypatch: pyte
         torch.testing.assert_close(said_NC[item], predicted(x_NF, y_NC, others_N)[item], rtol=1e-3, atol=1e-3)
 
 
+def test_a_weight_is_as_many_equal_items(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights have a mean of 1, so that as many rows in their place bear a penalty as many times as large."""
+    x_NF, y_NC, known_N = world
+    often_N = torch.tensor([1, 2, 3]).repeat(10)
+    monkeypatch.setattr(items, "PENALTIES", (2.0,))
+    said_NC = predicted(x_NF, y_NC, known_N, often_N.float())
+    monkeypatch.setattr(items, "PENALTIES", (2.0 * float(often_N[known_N].float().mean()),))
+    rows = torch.arange(30).repeat_interleave(torch.where(known_N, often_N, 1))
+    repeated_NC = predicted(x_NF[rows], y_NC[rows], known_N[rows])
+    torch.testing.assert_close(said_NC[~known_N], repeated_NC[~known_N[rows]], rtol=1e-4, atol=1e-4)
+
+
+def test_what_many_people_met_says_more_of_what_features_mean_for_the_base_measure() -> None:
+    """Blue items are loved by those who know them well; many that hardly anybody met are not."""
+    x_NF = torch.ones(13, 1)
+    x_NF[11:] = 0.0
+    base_N = torch.tensor([5.0, *[1.0] * 9, 0.0, 2.0, 0.0])
+    known_N = torch.tensor([0.9, *[0.001] * 9, 0.0, 0.3, 0.0])
+    start = ItemRepresentation.start(torch.zeros(13, 2), base_N, known_N, x_NF)
+    assert start.imputed_base_N[10] > start.imputed_base_N[12]
+    assert torch.equal(start.known_N, known_N)
+    assert torch.equal(start.warm_N, known_N > 0)
+
+
 def test_the_penalty_fits_how_much_the_features_say(world) -> None:
     x_NF, y_NC, known_N = world
     torch.testing.assert_close(predicted(x_NF, y_NC, known_N)[~known_N], y_NC[~known_N], rtol=0, atol=0.6)
