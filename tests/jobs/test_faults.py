@@ -112,6 +112,7 @@ def test_a_killed_worker_is_replaced_and_after_a_killed_driver_the_same_command_
     assert within(60, all_is_free)
 
 
+@pytest.mark.benchmark
 @pytest.mark.ray
 def test_an_interrupted_driver_leaves_nobody(
     ray_cluster: None, checkerboard_data: Path, tmp_path: Path
@@ -124,6 +125,7 @@ def test_an_interrupted_driver_leaves_nobody(
     assert within(60, all_is_free)
 
 
+@pytest.mark.benchmark
 @pytest.mark.ray
 def test_a_node_that_goes_takes_nothing_with_it(
     checkerboard_data: Path, undisturbed: Path, tmp_path: Path
