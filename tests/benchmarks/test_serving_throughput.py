@@ -10,11 +10,8 @@ Contenders take turns; the median of the rounds counts.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.benchmarks.test_serving_faults import PROJECT, SHIPPED
+from tests.benchmarks.callers import call, request
+from tests.serve_apps.shipped import in_own_process
 
 SIZES = {4_000: 0.75, 100_000: 0.45}  # items: the least share of the no-op's requests a second
 CALLERS = (1, 8)
@@ -36,11 +34,7 @@ Account = dict[str, dict[str, float]]  # "noop 1", "4000 8" ...: requests a seco
 
 @pytest.fixture(scope="module")
 def account() -> Account:
-    command = [sys.executable, "-m", "tests.benchmarks.test_serving_throughput"]
-    done = subprocess.run(
-        command, cwd=PROJECT, env=os.environ | SHIPPED, check=True, stdout=subprocess.PIPE, text=True
-    )
-    found: Account = json.loads(done.stdout.splitlines()[-1])
+    found: Account = in_own_process("tests.benchmarks.test_serving_throughput")
     print("\n\n| items | callers | requests/s | of the no-op's | p50, ms | of no-op and compute |")
     print("|---:|---:|---:|---:|---:|---:|")
     for name, row in found.items():
@@ -62,9 +56,9 @@ def test_serving_costs_little_more_than_serve(account: Account, n_items: int, ca
         assert row["slowdown"] <= 1.5
 
 
-def bodies(n_items: int) -> list[bytes]:
+def bodies(n_items: int) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
-    return [json.dumps({"events": _events(n_items, rng), "k": K}).encode() for _ in range(64)]
+    return [{"events": _events(n_items, rng), "k": K} for _ in range(64)]
 
 
 def _events(n_items: int, rng: np.random.Generator) -> list[dict[str, Any]]:
@@ -72,26 +66,12 @@ def _events(n_items: int, rng: np.random.Generator) -> list[dict[str, Any]]:
     return [{"item_id": f"i{row}", "value": float(rng.integers(1, 6))} for row in rows]
 
 
-async def load(port: int, path: str, sent: list[bytes], callers: int, seconds: float) -> list[float]:
+def load(port: int, path: str, sent: list[dict[str, Any]], callers: int, seconds: float) -> list[float]:
     """Milliseconds that each request took."""
-    took: list[float] = []
-    end = time.perf_counter() + seconds
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
-    requests = [f"{head}{len(body)}\r\n\r\n".encode() + body for body in sent]
-
-    async def caller(turn: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (started := time.perf_counter()) < end:
-            turn += 1
-            writer.write(requests[turn % len(requests)])
-            header = (await reader.readuntil(b"\r\n\r\n")).lower()
-            assert header.startswith(b"http/1.1 200"), header
-            await reader.readexactly(int(header.partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-            took.append(1000 * (time.perf_counter() - started))
-        writer.close()
-
-    await asyncio.gather(*(caller(10 * n) for n in range(callers)))
-    return took
+    requests = [request(path, "", body) for body in sent]
+    answers = call(f"http://127.0.0.1:{port}", lambda n: requests[n % len(requests)], seconds, callers)
+    assert set(answers.statuses) == {200}
+    return [1000 * took for _, took in answers.taken]
 
 
 def measure(port: int, compute_ms: dict[str, float]) -> Account:
@@ -101,7 +81,7 @@ def measure(port: int, compute_ms: dict[str, float]) -> Account:
     for turn in range(-1, ROUNDS):
         for callers in CALLERS:
             for name, (path, sent) in paths.items():
-                took = asyncio.run(load(port, path, sent, callers, WARM_UP_S if turn < 0 else ROUND_S))
+                took = load(port, path, sent, callers, WARM_UP_S if turn < 0 else ROUND_S)
                 if turn >= 0:
                     rounds[f"{name} {callers}"].append(took)
     rate = {name: float(np.median([len(took) for took in each])) / ROUND_S for name, each in rounds.items()}
@@ -118,7 +98,7 @@ def measure(port: int, compute_ms: dict[str, float]) -> Account:
 def in_process_ms(folder: Path, n_items: int) -> float:
     from engine import Recommender
 
-    rec, sent = Recommender.load(folder), [json.loads(body)["events"] for body in bodies(n_items)]
+    rec, sent = Recommender.load(folder), [body["events"] for body in bodies(n_items)]
     took = []
     for turn in range(300):
         started = time.perf_counter()

@@ -127,7 +127,7 @@ def test_quality_of_another_artifact_is_refused(
     with pytest.raises(DataError, match="measured of artifact another"):
         report(checkerboard_artifact, checkerboard_data, tmp_path / "page.html", copy)
     copy.write_text("{")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not JSON"):
         report(checkerboard_artifact, checkerboard_data, tmp_path / "page.html", copy)
 
 
