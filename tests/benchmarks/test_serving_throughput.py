@@ -70,12 +70,12 @@ def load(port: int, path: str, sent: list[dict[str, Any]], callers: int, seconds
     """Milliseconds that each request took."""
     requests = [request(path, "", body) for body in sent]
     answers = call(f"http://127.0.0.1:{port}", lambda n: requests[n % len(requests)], seconds, callers)
-    assert set(answers.statuses) == {200}
+    assert set(answers.statuses) == {200}, (path, answers.statuses)
     return [1000 * took for _, took in answers.taken]
 
 
 def measure(port: int, compute_ms: dict[str, float]) -> Account:
-    paths = {"noop": ("/noop", bodies(4_000))}
+    paths = {"noop": ("/noop/answer", bodies(4_000))}
     paths |= {str(n): (f"/n{n}/v1/recommend", bodies(n)) for n in SIZES}
     rounds: dict[str, list[list[float]]] = {f"{n} {callers}": [] for n in paths for callers in CALLERS}
     for turn in range(-1, ROUNDS):
@@ -122,7 +122,7 @@ def serve_all(port: int, artifacts: dict[int, Path]) -> None:
     @serve.deployment(num_replicas=1, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0})
     @serve.ingress(app)
     class Noop:
-        @app.post("/")
+        @app.post("/answer")
         async def answer(self) -> dict[str, str]:
             return {}
 
