@@ -20,7 +20,7 @@ from engine.data.events import Support, read_events
 from engine.errors import RequestError
 from engine.ranking.elicit import questions
 from engine.ranking.explain import leave_one_out
-from engine.ranking.explore import read_explore
+from engine.ranking.explore import is_seed, read_explore
 from engine.ranking.filters import FeatureFilters, Filter
 from engine.ranking.neighbours import in_order
 from engine.ranking.scorer import Adapted, Scorer
@@ -209,7 +209,8 @@ class Recommender:
                 descent.
         """
         check_k(k)
-        check_seed(seed)
+        if not is_seed(seed):
+            raise RequestError(f"seed = {seed!r}", fix="Give an integer from 0, or leave it out.")
         self._scorer.need_posterior()
         with lap("adapt"):
             adapted = self._adapt(events, user)
@@ -343,12 +344,3 @@ def check_k(k: object) -> None:
     """Raise RequestError unless k is a whole number from 1."""
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise RequestError(f"k = {k!r}", fix="Ask for at least one item.")
-
-
-def check_seed(seed: object) -> None:
-    """Raise RequestError unless the seed is None or a whole number from 0."""
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    if seed is not None and not (whole and seed >= 0):  # type: ignore[operator]
-        raise RequestError(
-            f"seed = {seed!r}", fix="Give an integer from 0, or None for another draw each time."
-        )

@@ -52,9 +52,14 @@ def read_explore(request: Mapping[str, object] | str | None) -> Explore | None:
     strength = 1.0 if strength is None else strength
     if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= 1e6:
         raise _wrong(f"strength is {strength!r}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+    if not is_seed(seed):
         raise _wrong(f"seed is {seed!r}")
-    return Explore(cast(Literal["thompson", "ucb"], method), float(strength), seed)
+    return Explore(cast(Literal["thompson", "ucb"], method), float(strength), cast(int | None, seed))
+
+
+def is_seed(seed: object) -> bool:
+    """Whether it repeats a draw (an integer from 0) or asks for a new one (None)."""
+    return seed is None or (isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0)
 
 
 def _wrong(what: str) -> RequestError:

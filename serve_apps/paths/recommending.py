@@ -16,6 +16,7 @@ from engine.stopwatch import lap, timed
 from serve_apps.answers import CompareAnswer, ElicitAnswer, RecommendAnswer
 from serve_apps.bodies import StrictJsonRoute
 from serve_apps.paths.documented import BODY, INVALID, UNAVAILABLE, problems
+from serve_apps.paths.short_cut import FAILED
 from serve_apps.people import history_of
 from serve_apps.requests import CompareRequest, ElicitRequest, RecommendRequest
 from serve_apps.service import Service
@@ -52,6 +53,8 @@ def recommending(service: Service) -> APIRouter:
 
         Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).
         """
+        if FAILED in http.scope:
+            raise http.scope[FAILED]
         told, headers = await recommended(service, request, http.scope)
         response.headers.update(headers)
         return RecommendAnswer.model_validate(told)

@@ -1,8 +1,8 @@
 """The short way to ``POST /v1/recommend``, past the framework's routing and its reading of arguments.
 
 What goes well is answered here, as the path itself would answer it. Everything else is handed on to that
-path, which says what is wrong: another content type, a body that does not fit, any error. Knows nothing of
-how an answer comes about.
+path, which says what is wrong: another content type, a body that does not fit, any error; what has failed
+once is not tried again there. Knows nothing of how an answer comes about.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +19,8 @@ from serve_apps.requests import RecommendRequest
 from serve_apps.trace import route_path
 
 PATH = "/v1/recommend"
+FAILED = "firstclick.failed"
+"""In the scope: the error met on the short way, for the path to raise."""
 
 Recommend = Callable[[RecommendRequest, Scope], Awaitable[tuple[dict[str, Any], dict[str, str]]]]
 
@@ -42,7 +45,10 @@ class ShortCut:
         try:
             request = RecommendRequest.model_validate_json(body)
             told, headers = await self._recommend(request, scope)
-        except Exception:  # the path fails alike, and its error is told as all are
+        except ValidationError:  # the path finds the same and says where
+            return await self._app(scope, replay(body, receive), send)
+        except Exception as error:
+            scope[FAILED] = error
             return await self._app(scope, replay(body, receive), send)
         scope["route"] = _Matched(PATH)
         return await _send_json(to_json(told), headers, send)

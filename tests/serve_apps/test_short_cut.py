@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from serve_apps.event_store import StoreError
 from serve_apps.paths.short_cut import ShortCut
+from serve_apps.served_model import ServedModel
 from tests.serve_apps.conftest import Client
 
 SHORT, LONG = "application/json", "application/json; charset=utf-8"
@@ -55,6 +57,21 @@ def test_both_ways_give_the_same_problem(real_client: Client, body: bytes, statu
     short, long = (post(real_client, body, kind) for kind in (SHORT, LONG))
     assert short.status_code == long.status_code == status
     assert short.json() == long.json()
+
+
+@pytest.mark.parametrize("kind", [SHORT, LONG])
+def test_what_fails_is_not_tried_again(
+    real_client: Client, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    asked = []
+
+    def told(*args: Any) -> None:
+        asked.append(args)
+        raise StoreError("the store is away")
+
+    monkeypatch.setattr(ServedModel, "told", told)
+    assert post(real_client, b"{}", kind).status_code == 503
+    assert len(asked) == 1
 
 
 def test_what_is_plain_takes_the_short_way(
