@@ -116,11 +116,15 @@ def _check_port_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}",
-                where="--port",
-                fix="Stop what uses the port, or choose another one.",
-            ) from None
+            raise _no_port(host, port, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _no_port(host: str, port: int, why: str) -> ConfigError:
+    return ConfigError(
+        f"cannot listen on {host}:{port}: {why}",
+        where="--port",
+        fix="Stop what uses the port, or choose another one.",
+    )
 
 
 @contextmanager
@@ -153,16 +157,25 @@ def _serve(host: str, port: int, quiet: bool) -> Iterator[None]:
             fix="Deploy to it with 'serve deploy serve_apps/config.yaml', or stop it with 'serve shutdown'.",
         )
     with _serve_log_level(logging.WARNING if quiet else logging.INFO):
-        serve.start(
-            http_options={"host": host, "port": port, "request_timeout_s": 30},
-            logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False) if quiet else None,
-        )
         try:
+            _start(host, port, quiet)
             yield
         finally:
             # Ray reports the controller's end, which is what we ask for, as a failed task on this stream.
             with redirect_stdout(io.StringIO()) if quiet else nullcontext():
                 serve.shutdown()
+
+
+def _start(host: str, port: int, quiet: bool) -> None:
+    try:
+        serve.start(
+            http_options={"host": host, "port": port, "request_timeout_s": 30},
+            logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False) if quiet else None,
+        )
+    except RuntimeError as error:
+        if "Failed to bind" in str(error):  # taken since it was looked at
+            raise _no_port(host, port, "it is in use") from None
+        raise
 
 
 @contextmanager

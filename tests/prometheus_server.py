@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 CONFIG = """
 scrape_configs:

@@ -17,7 +17,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from pathlib import Path
 import pytest
 
 from engine.data.sources.checkerboard import checkerboard
+from tests.ports import free_port
 
 PROJECT = Path(__file__).parents[1]
 MARKED = re.compile(
@@ -60,7 +60,7 @@ class Reader:
     """Someone who types what the README says, block after block, in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.done = folder, _free_port(), 0
+        self.folder, self.port, self.done = folder, free_port(), 0
         self.servers: list[subprocess.Popen[bytes]] = []
         self.environment = _environment(folder)
 
@@ -174,12 +174,6 @@ def test_marks_are_read_and_a_mark_without_a_block_is_seen() -> None:
 def test_a_block_that_fails_fails(reader: Reader) -> None:
     with pytest.raises(AssertionError, match="nowhere"):
         reader._run(Block("sh", "firstclick recommend --artifact nowhere\ntrue\n"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

@@ -9,7 +9,6 @@ uncertainty, from one event up to eight.
 from __future__ import annotations
 
 import shutil
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from engine.learning.experiment import set_up
 from engine.learning.setup import build_model
 from jobs.publish import publish
 from serve_apps.local import serving
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.ray]
 
@@ -52,9 +52,7 @@ def test_click_to_slate_takes_less_than_a_tenth_of_a_second(artifact: Path, ray_
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("no chromium on the path: make chromium")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with serving(artifact, port=port) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 900})

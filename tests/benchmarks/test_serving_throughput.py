@@ -142,7 +142,7 @@ def serve_all(port: int, artifacts: dict[int, Path]) -> None:
 
 def main() -> None:
     from engine.artifact import save_artifact
-    from tests.redis_server import free_port
+    from tests.ports import free_port
     from tests.serve_apps.conftest import ABOUT
     from tests.synthetic import synthetic_artifact
 

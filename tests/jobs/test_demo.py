@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from engine.data.sources.checkerboard import checkerboard
 from jobs import demo
 from serve_apps.local import serving
+from tests.ports import free_port
 
 
 @pytest.mark.ray
@@ -19,9 +19,7 @@ def test_demo_trains_compares_serves_and_asks(
     monkeypatch.setattr(demo, "movielens_100k", lambda folder: checkerboard(events_per_user=28))
     monkeypatch.setattr(demo, "SEEDS", (0,))
     monkeypatch.setattr(demo, "LIKES", ("i2", "i4", "i6"))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     waited: list[bool] = []
     demo.demo(tmp_path, None, 0, port, serving, lambda: waited.append(True))
     out = capsys.readouterr().out

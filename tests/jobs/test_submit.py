@@ -20,6 +20,7 @@ from ray._private.runtime_env.packaging import create_package, get_excludes_from
 
 from engine.artifact import load_artifact
 from engine.data.sources.checkerboard import checkerboard
+from tests.ports import free_port
 from tests.processes import descendants, left_of
 from tests.small import SMALL
 
@@ -48,20 +49,10 @@ def test_the_working_directory_carries_no_data_and_no_environment(tmp_path: Path
     assert 100_000 < package.stat().st_size < MOST_BYTES
 
 
-def free_ports(n: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(n)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture
 def cluster() -> Iterator[dict[str, str]]:
     """`ray start --head` with a token; gives the environment of who may use it."""
-    port, dashboard, client, agent = free_ports(4)
+    port, dashboard, client, agent = (free_port() for _ in range(4))
     with tempfile.TemporaryDirectory(prefix="fc", ignore_cleanup_errors=True) as folder:
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -36,7 +36,8 @@ from serve_apps.models import Models, only
 from serve_apps.security.api_keys import Scope, create_key
 from serve_apps.served_model import ServedModel
 from serve_apps.service import Service
-from tests.redis_server import RedisServer, free_port, require_redis
+from tests.ports import free_port
+from tests.redis_server import RedisServer, require_redis
 from tests.serve_apps.shipped import Callers, served_elsewhere
 
 

@@ -28,8 +28,8 @@ from serve_apps.client import Client
 from serve_apps.local import serving
 from serve_apps.model_registry import ModelRegistry
 from serve_apps.security.api_keys import Scope, create_key
+from tests.ports import free_port
 from tests.prometheus_server import Series, prometheus
-from tests.redis_server import free_port
 from tests.serve_apps.conftest import drawn_artifact
 from tests.serve_apps.dashboard_panels import panels
 from tests.serve_apps.load import steady_load

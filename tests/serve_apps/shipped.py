@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from tests.ports import free_port
 from tests.processes import descendants, left_of, titled
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer
 
 if TYPE_CHECKING:  # brings Ray
     from serve_apps.model_registry import ModelRegistry

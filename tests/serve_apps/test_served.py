@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from ray import serve
 
 from engine import Recommender
 from engine.errors import ArtifactError, ConfigError, FirstclickError
+from serve_apps import local
 from serve_apps.local import serving
 from serve_apps.people import History
 from serve_apps.requests import RecommendRequest
 from serve_apps.served_model import ServedModel
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.serve_apps.conftest import Served
 
 pytestmark = pytest.mark.ray
@@ -48,6 +50,20 @@ def test_a_replica_that_cannot_start_is_reported_with_its_own_words(
     failing = serving(real_artifact, port=free_port(), loader=loader)
     with pytest.raises(FirstclickError, match=r"did not start: .*the disk is on fire"), failing:
         pytest.fail("served without a model")
+
+
+def test_a_port_that_is_taken_in_the_last_moment_is_named_and_serve_ends(
+    ray_cluster: Any, real_artifact: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comes before Serve runs for the other tests."""
+    monkeypatch.setattr(local, "_check_port_free", lambda host, port: None)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port := free_port()))
+        other.listen()
+        taken = f"cannot listen on 127.0.0.1:{port}"
+        with pytest.raises(ConfigError, match=taken), serving(real_artifact, port=port):
+            pytest.fail("served on a port that is taken")
+    assert not serve.status().proxies
 
 
 def in_process(real: Recommender, body: dict[str, Any]) -> dict[str, Any]:

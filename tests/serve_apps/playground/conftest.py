@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from serve_apps.ingress import create_app
 from serve_apps.models import Models
 from serve_apps.security.api_keys import ApiKeys
 from serve_apps.service import Service
+from tests.ports import free_port
 
 FLAGS = (
     "--headless",
@@ -36,9 +36,7 @@ Visit = Callable[..., Page]
 @contextmanager
 def listening(service: Service, keys: ApiKeys | None = None) -> Iterator[str]:
     """The URL at which uvicorn, in a thread, answers for ``service``."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     app = create_app(service, keys=keys)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", ws="none"))
     thread = threading.Thread(target=server.run)
