@@ -34,8 +34,8 @@ check: setup       ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: setup       ## speed and quality benchmarks; long
-	$(BIN)/pytest -m benchmark --run-benchmarks -s tests/benchmarks
+bench: setup       ## speed and quality benchmarks, and tests that take too long for `make test`
+	$(BIN)/pytest -m benchmark --run-benchmarks -s
 
 clean:
 	rm -rf .venv build *.egg-info

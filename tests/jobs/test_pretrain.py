@@ -180,6 +180,7 @@ def test_nothing_counts_as_wanted(checkerboard_data: Path, tmp_path: Path) -> No
         pretrain(checkerboard_data, tmp_path / "a", config("signals.relevant_min=9"), tmp_path / "runs")
 
 
+@pytest.mark.benchmark  # three quarters of a minute; tests/engine has the same without Ray
 @pytest.mark.ray
 def test_two_workers_of_a_large_catalogue_publish_what_one_process_does(
     ray_cluster: None, checkerboard_data: Path, tmp_path: Path

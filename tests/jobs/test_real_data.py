@@ -50,7 +50,13 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.benchmark] if case.name == "ml-1m" else [])
+        for case in CASES
+    ],
+)  # MovieLens-1M takes half a minute
 def test_from_files_to_recommendations(case: Case, shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / case.name
     prepare(
