@@ -78,10 +78,10 @@ def cluster() -> Iterator[dict[str, str]]:
             yield {**env, "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}"}
         finally:
             below = descendants(process.pid)
-            process.terminate()
+            process.kill()
             process.wait(60)
-            for pid in left_of(below, 2):
-                os.kill(pid, signal.SIGKILL)  # Ray takes half a minute to end them
+            for pid in left_of(below, 0):
+                os.kill(pid, signal.SIGKILL)  # asked to end, Ray takes half a minute
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -125,6 +125,7 @@ def test_the_best_trial_is_what_pretrain_makes_of_its_options(
     assert sweep(checkerboard_data, asked, out, base, resume=True) == rows, "a complete sweep is shown again"
 
 
+@pytest.mark.benchmark  # a minute
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_stopped_trials_leave_nothing_behind(
@@ -174,6 +175,7 @@ def train_workers() -> list[int]:
     return found
 
 
+@pytest.mark.benchmark  # for its time
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_the_worse_go_on_from_the_better_at_other_rates(

@@ -21,6 +21,7 @@ def test_lines_are_called_by_their_labels() -> None:
     assert named("p50", {}) == "p50"
 
 
+@pytest.mark.benchmark  # half a minute
 @pytest.mark.ray
 def test_every_query_of_every_panel_is_answered(served: Served, tmp_path: Path) -> None:
     start = time.time()
