@@ -26,8 +26,9 @@ prometheus:        ## a Prometheus for the test of the dashboard; without it it 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)
 
-test: setup        ## the fast part, then the part on one local Ray cluster
-	$(BIN)/pytest
+test: setup        ## the fast part, on two cores, then the part on one local Ray cluster
+	$(BIN)/pytest -m "not ray" -n 2 --dist worksteal
+	$(BIN)/pytest -m ray
 
 check: setup       ## format, lint, types
 	$(BIN)/ruff format --check .
