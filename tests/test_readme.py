@@ -72,8 +72,9 @@ class Reader:
             (self._serve if block.how == "serves" else self._run)(block)
 
     def stop(self) -> None:
+        """Press Ctrl-C, which Ray's own processes do not hear."""
         for server in self.servers:
-            os.killpg(server.pid, signal.SIGTERM)
+            os.killpg(server.pid, signal.SIGINT)
             server.wait(timeout=60)
 
     def _command(self, block: Block) -> list[str]:
