@@ -78,7 +78,8 @@ def prepare(
     lookup = understood.lookup
     events_of = np.array([tally.users[user] for user in lookup.user_ids.to_pylist()], dtype=np.int64)
     shards = grouping.shards(lookup, shard_of_user(events_of, shard_events), progress)
-    return write_dataset(out, shards, understood.contents, {**understood.about, **_origin(inputs, bad)})
+    about = {**understood.about, "doubts": [*side.items.doubts, *side.users.doubts], **_origin(inputs, bad)}
+    return write_dataset(out, shards, understood.contents, about)
 
 
 def _side_tables(inputs: Mapping[str, list[Piece]], schema: Schema, progress: Progress) -> SideTables:

@@ -50,7 +50,7 @@ def inspect_command(
     told = (read_schema(schema) if schema else Schema()).with_columns(column or [])
     found = inspect(files or [], given, told)
     if write is not None:
-        write.write_text(schema_text(found), encoding="utf-8")
+        write.write_text(schema_text(found).rstrip("\n") + "\n", encoding="utf-8")
     command = next_command(found, write or schema)
     if as_json:
         print_json(found.to_json() | {"next": command})

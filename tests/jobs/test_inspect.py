@@ -104,7 +104,6 @@ def test_several_files_make_one_table_and_one_source(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "separator.csv": ("userId;productId\na;x\n", "separated by ';'"),
     "empty.csv": ("", "columns are"),
     "ratings.csv": ("user_id,item_id,rating\na,x,5\nb,,4\nc,y,much\n", "item_id is missing: 1 of 3 rows"),
     "ragged.csv": ("user_id,item_id\na,x\na,y,z\n", "has 3 cells, not 2"),

@@ -125,7 +125,7 @@ BAD = {
     "ragged": ("user_id,item_id\na,x\na,x,y\n", "has 3 cells, not 2"),
     "empty file": ("", "the file is empty"),
     "no rows": ("user_id,item_id\n", r"there are no events .*no rows"),
-    "other separator": ("user_id;item_id\na;x\n", r"no column 'user_id'.*'user_id;item_id'"),
+    "nothing like it": ("user_id,title\na,x\n", r"no column 'item_id'.*--column item_id=YOUR_COLUMN"),
 }
 
 

@@ -1,12 +1,13 @@
 """Reads input tables from parquet and CSV files, piece by piece, with the row numbers of the file.
 
 A source is a file, a folder, a glob, or a table in memory. CSV cells are read as text, so that a column
-means the same in every file. Knows nothing of what the columns mean.
+means the same in every file; what separates them is seen from the header. Knows nothing of what the columns mean.
 """
 
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # who hands over a data frame has imported it
 Source: TypeAlias = "str | Path | pd.DataFrame | pa.Table"
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
+OTHER_DELIMITERS = (";", "\t", "|", ",")  # of files that are called .csv or .tsv all the same
 PARQUET = (".parquet", ".pq")
 IDS = ("user_id", "item_id")
 PIECE_ROWS = 4_000_000  # row groups of a parquet file are read together up to this many rows
@@ -49,12 +51,16 @@ class Piece:
 def find_files(source: str | Path) -> list[Path]:
     """The tables' files behind a path: itself, all tables in a folder (at any depth), or a glob's matches.
 
+    Within a folder, data sets and artifacts are left out.
+
     Raises:
         DataError: nothing is there, or nothing of a known format.
     """
     path = Path(source)
     if path.is_dir():
         found = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p.relative_to(path))]
+        made = {p.parent for p in found if p.name == "manifest.json" and _is_ours(p)}
+        found = [p for p in found if made.isdisjoint(p.parents)]
     elif path.exists():
         found = [path]
     else:
@@ -64,9 +70,9 @@ def find_files(source: str | Path) -> list[Path]:
         return files
     if found:
         raise DataError(
-            f"no table among {len(found)} file(s), such as {found[0].name}",
+            "is no table" if found == [path] else f"holds no table, but {found[0].name} and the like",
             where=str(source),
-            fix="Use .parquet, .csv or .tsv.",
+            fix="Convert it to .parquet, .csv or .tsv.",
         )
     raise DataError("no such file", where=str(source), fix="Give a file, a folder or a quoted glob.")
 
@@ -164,7 +170,6 @@ def _read_parquet(piece: Piece) -> FileTable:
 def _read_delimited(piece: Piece) -> FileTable:
     name, path = piece.name, piece.path
     assert path is not None
-    delimiter = DELIMITERS[table_format(path)]
     ragged: list[tuple[int, str, str]] = []  # physical row, reason, text
 
     def note(row: Any) -> str:
@@ -173,9 +178,8 @@ def _read_delimited(piece: Piece) -> FileTable:
 
     if not path.stat().st_size:
         return FileTable(name, pa.table({}), np.empty(0, dtype=np.int64))
+    delimiter, header = _header(path)
     parse = partial(pacsv.ParseOptions, delimiter=delimiter, newlines_in_values=True)
-    with pacsv.open_csv(path, parse_options=parse(invalid_row_handler=lambda row: "skip")) as reader:
-        header = reader.schema.names
     table = pacsv.read_csv(
         pa.BufferReader(_front(path, piece.most)) if piece.most else path,
         read_options=pacsv.ReadOptions(use_threads=False),  # row numbers are only known to a single thread
@@ -187,6 +191,28 @@ def _read_delimited(piece: Piece) -> FileTable:
         ),
     )
     return _with_ragged_rows(name, table, ragged)
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """What separates the cells of a text file, and its columns.
+
+    A header that is one column by the file's ending, and several by another delimiter, has that one.
+    """
+    usual = DELIMITERS[table_format(path)]
+    names = _names(path, usual)
+    if len(names) == 1:
+        other = max(OTHER_DELIMITERS, key=names[0].count)
+        if other in names[0]:
+            return other, _names(path, other)
+    return usual, names
+
+
+def _names(path: Path, delimiter: str) -> list[str]:
+    parse = pacsv.ParseOptions(
+        delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda row: "skip"
+    )
+    with pacsv.open_csv(path, parse_options=parse) as reader:
+        return list(reader.schema.names)
 
 
 def _front(path: Path, size: int) -> bytes:
@@ -221,6 +247,15 @@ def table_format(path: Path) -> str:
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _is_ours(manifest: Path) -> bool:
+    """Does the file stand in a data set or an artifact?"""
+    try:
+        form = json.loads(manifest.read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return str(form).startswith("firstclick")
 
 
 def _first_line(error: Exception) -> str:
