@@ -63,14 +63,17 @@ def revoke(key_id: Annotated[str, typer.Argument(help="Id of the key.")], file: 
 
 @models.command("add")
 def add(artifact: Annotated[Path, typer.Argument(help="Folder of an artifact.")], registry: Registry) -> None:
-    """Copy an artifact into the registry, if it is whole. It answers nobody yet."""
-    console.print(f"added version {_registry(registry).add(artifact)}")
+    """Copy an artifact into the registry, if it is whole, and print its version. It answers nobody yet."""
+    typer.echo(_registry(registry).add(artifact))
+    typer.echo(f"added to {registry}; it answers nobody before it is promoted", err=True)
 
 
 @models.command("list")
 def list_models(registry: Registry) -> None:
     """Show the versions and how each is used."""
     in_use = _registry(registry).roll_out()
+    if not _registry(registry).versions():
+        typer.echo(f"no version in {registry}", err=True)
     table = Table("version", "made", "use")
     for info in _registry(registry).versions():
         table.add_row(info.version, str(info.manifest.get("created_at", "")), _use(info.version, in_use))

@@ -1,7 +1,8 @@
 """Reads input tables from parquet and CSV files, piece by piece, with the row numbers of the file.
 
 A source is a file, a folder, a glob, or a table in memory. CSV cells are read as text, so that a column
-means the same in every file; what separates them is seen from the header. Knows nothing of what the columns mean.
+means the same in every file; what separates them is seen from the header. Knows nothing of what the
+columns mean.
 """
 
 from __future__ import annotations
