@@ -128,21 +128,20 @@ def train_here(
 
 
 def keep_another_model(out: Path, experiment: Experiment) -> None:
-    """Raise ConfigError where a model of other data or options stands; more passes make no other one."""
+    """Raise ConfigError where a model of other data or options stands; more passes go on from it."""
     if is_free(out):
         return
-    there = read_manifest(out)
+    there, ours = read_manifest(out), plain_options(experiment.config)
     theirs = {key: json.dumps(value) for key, value in flat(there["config"]).items()}
-    ours = plain_options(experiment.config) | {"outer.passes": theirs.get("outer.passes", "")}
-    differ = [
-        f"{key} {theirs.get(key)}, not {value}" for key, value in ours.items() if theirs.get(key) != value
-    ]
+    if there["config"]["outer"]["passes"] < experiment.config.outer.passes:
+        theirs["outer.passes"] = ours["outer.passes"]
+    differ = [f"{key} was {theirs.get(key)}" for key, value in ours.items() if theirs.get(key) != value]
     if there["dataset"]["fingerprint"] != experiment.dataset.manifest["fingerprint"]:
-        differ.insert(0, "data")
+        differ.insert(0, "the data were others")
     if differ:
-        others = f" and {len(differ) - 2} others" if len(differ) > 2 else ""
+        more = f" and {len(differ) - 2} more" if len(differ) > 2 else ""
         raise ConfigError(
-            f"there is a model of other {'; '.join(differ[:2])}{others}",
+            f"another model stands there: {', '.join(differ[:2])}{more}",
             where=f"{out}, made {there['created_at'][:16]}",
             fix="Name another folder with --out, or say --replace.",
         )
