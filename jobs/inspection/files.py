@@ -89,7 +89,8 @@ def _unclear(path: Path, names: Sequence[str]) -> Problem:
     return Problem(
         str(path),
         f"it is not clear what the table holds: its columns are {', '.join(map(repr, names))}",
-        f"Say what it is and where its ids are: --items {path} --column items.item_id=YOURS, or --users.",
+        f"Events? Say --interactions {path} --column user_id=YOURS --column item_id=YOURS. Or "
+        f"--items {path} --column items.item_id=YOURS, or --users.",
         stops=False,
     )
 

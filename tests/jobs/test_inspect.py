@@ -126,6 +126,12 @@ def test_what_is_wrong_is_told_with_its_place(name: str, tmp_path: Path) -> None
     assert name in whats(found)
 
 
+def test_a_name_that_no_table_has_is_told(own_names: Path) -> None:
+    found = inspect([str(own_names)], schema=Schema().with_columns(["rating=starz"]))
+    assert found.stops
+    assert "no table has a column 'starz' Did you mean rating=stars?" in whats(found)
+
+
 def test_one_broken_table_does_not_hide_the_others(own_names: Path) -> None:
     (own_names / "people.parquet").write_text("PAR1")
     found = inspect([str(own_names)])
