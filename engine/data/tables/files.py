@@ -11,18 +11,16 @@ import glob
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from engine.data.tables.bad_rows import BadRows, FileTable
+from engine.data.tables.bad_rows import FileTable
 from engine.data.tables.columns import require
+from engine.data.tables.delimited import read_delimited
 from engine.errors import DataError
 
 if TYPE_CHECKING:  # who hands over a data frame has imported it
@@ -31,7 +29,6 @@ if TYPE_CHECKING:  # who hands over a data frame has imported it
 Source: TypeAlias = "str | Path | pd.DataFrame | pa.Table"
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-OTHER_DELIMITERS = (";", "\t", "|", ",")  # of files that are called .csv or .tsv all the same
 PARQUET = (".parquet", ".pq")
 IDS = ("user_id", "item_id")
 PIECE_ROWS = 4_000_000  # row groups of a parquet file are read together up to this many rows
@@ -104,7 +101,7 @@ def read_piece(piece: Piece, columns: Mapping[str, str]) -> FileTable:
     else:
         assert piece.path is not None
         try:
-            read = _read_parquet(piece) if piece.row_groups else _read_delimited(piece)
+            read = _read_parquet(piece) if piece.row_groups else _read_text(piece, piece.path)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"cannot be read: {_first_line(error)}",
@@ -168,75 +165,8 @@ def _read_parquet(piece: Piece) -> FileTable:
     return FileTable(piece.name, table, piece.first_row + np.arange(1, table.num_rows + 1))
 
 
-def _read_delimited(piece: Piece) -> FileTable:
-    name, path = piece.name, piece.path
-    assert path is not None
-    ragged: list[tuple[int, str, str]] = []  # physical row, reason, text
-
-    def note(row: Any) -> str:
-        ragged.append((row.number, f"has {row.actual_columns} cells, not {row.expected_columns}", row.text))
-        return "skip"
-
-    if not path.stat().st_size:
-        return FileTable(name, pa.table({}), np.empty(0, dtype=np.int64))
-    delimiter, header = _header(path)
-    parse = partial(pacsv.ParseOptions, delimiter=delimiter, newlines_in_values=True)
-    table = pacsv.read_csv(
-        pa.BufferReader(_front(path, piece.most)) if piece.most else path,
-        read_options=pacsv.ReadOptions(use_threads=False),  # row numbers are only known to a single thread
-        parse_options=parse(invalid_row_handler=note),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()),
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )
-    return _with_ragged_rows(name, table, ragged)
-
-
-def _header(path: Path) -> tuple[str, list[str]]:
-    """What separates the cells of a text file, and its columns.
-
-    A header that is one column by the file's ending, and several by another delimiter, has that one.
-    """
-    usual = DELIMITERS[table_format(path)]
-    names = _names(path, usual)
-    if len(names) == 1:
-        other = max(OTHER_DELIMITERS, key=names[0].count)
-        if other in names[0]:
-            return other, _names(path, other)
-    return usual, names
-
-
-def _names(path: Path, delimiter: str) -> list[str]:
-    parse = pacsv.ParseOptions(
-        delimiter=delimiter, newlines_in_values=True, invalid_row_handler=lambda row: "skip"
-    )
-    with pacsv.open_csv(path, parse_options=parse) as reader:
-        return list(reader.schema.names)
-
-
-def _front(path: Path, size: int) -> bytes:
-    """The first whole rows of a text file, ``size`` bytes at most where they are shorter than that."""
-    with pa.input_stream(str(path)) as stream:
-        text: bytes = stream.read(size)
-        rest = stream.read(1)
-    while rest and b"\n" in text:
-        text = text[: text.rstrip(b"\n").rfind(b"\n") + 1]
-        if text.count(b'"') % 2 == 0:  # not within a quoted cell
-            break
-    return text
-
-
-def _with_ragged_rows(name: str, table: pa.Table, ragged: list[tuple[int, str, str]]) -> FileTable:
-    total = table.num_rows + len(ragged)
-    skipped = [number - 1 for number, _, _ in ragged]  # the header is physical row 1
-    rows: NDArray[np.int64] = np.setdiff1d(np.arange(1, total + 1), skipped)
-    bad = []
-    if ragged:
-        shown = tuple(f"row {number - 1}: {text.strip()}" for number, _, text in ragged[:3])
-        bad.append(BadRows(name, "", ragged[0][1], len(ragged), total, shown))
-    return FileTable(name, table, rows, tuple(bad))
+def _read_text(piece: Piece, path: Path) -> FileTable:
+    return read_delimited(piece.name, path, DELIMITERS[table_format(path)], piece.most)
 
 
 def table_format(path: Path) -> str:
