@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands import benchmark, evaluate, inspect, prepare, pretrain, recommend, report, tune
-from jobs.terminal import console, examples, run_app
+from jobs.terminal import Quiet, console, examples, hushed, run_app
 from serve_apps.commands import keys, models
 
 app = typer.Typer(
@@ -57,12 +57,14 @@ def demo_command(
     ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Ray Train workers; 0: in this process.")] = 1,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the server.")] = 8000,
+    quiet: Quiet = False,
 ) -> None:
     """Meta-learn a prior on MovieLens-100k, compare it with baselines, serve it."""
     from jobs.demo import demo
     from serve_apps.local import serving
 
-    demo(folder, movielens, workers, port, serving, (lambda: None) if once else wait_for_stop)
+    with hushed(quiet):
+        demo(folder, movielens, workers, port, serving, (lambda: None) if once else wait_for_stop)
 
 
 app.command("inspect", epilog=inspect.EXAMPLES)(inspect.inspect_command)
@@ -95,6 +97,7 @@ def serve_command(
     api_keys: Annotated[
         Path | None, typer.Option(help="File of API keys: see 'firstclick keys'; default: none is asked for.")
     ] = None,
+    quiet: Quiet = False,
 ) -> None:
     """Serve recommendations over HTTP on this machine until stopped.
 
@@ -108,9 +111,9 @@ def serve_command(
         options["registry"] = str(registry)
     if api_keys is not None:
         options["api_keys"] = str(api_keys)
-    else:
+    elif not quiet:
         console.print(f"no API keys: whoever reaches {host}:{port} may use all of it")
-    with serving(artifact, host, port, **options) as server:
+    with hushed(quiet), serving(artifact, host, port, **options) as server:
         console.print(
             f"serving on [bold]{server.url}[/], documentation at {server.url}/docs; Ctrl-C stops it"
         )

@@ -90,7 +90,7 @@ def _train_and_compare(data: Path, folder: Path, seed: int, workers: int) -> Rep
     overrides = [f"seed={seed}", "episodes.order=random", f"train.workers={workers}"]
     config = load_config(None, ["episodes.query_after=20", *overrides])
     artifact = folder / f"artifact-{seed}"
-    pretrain(data, artifact, config, folder / "runs")
+    pretrain(data, artifact, config, folder / "runs", replace=True)
     return compare(set_up(Dataset.load(data), config), load_artifact(artifact).model)
 
 

@@ -7,12 +7,14 @@ Both give the same data set. Knows nothing of models.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.data.dataset import MANIFEST
 from engine.data.fingerprint import hash_table
 from engine.data.shards import SHARD_EVENTS, shard_of_user
 from engine.data.tables.bad_rows import BadRows, FileTable, stop_if_any
@@ -20,6 +22,7 @@ from engine.data.tables.files import Piece, Source, pieces_of, read_pieces
 from engine.data.tables.schema import Schema
 from engine.data.writing import check_target, write_dataset
 from engine.errors import ConfigError, DataError
+from engine.folders import is_free
 from jobs.commands.prepare import prepare_command
 from jobs.preparing.grouping import Grouping, InProcess, Progress
 from jobs.terminal import run_command
@@ -42,6 +45,7 @@ def prepare(
     on_bad_rows: str = "stop",
     engine: str = "auto",
     shard_events: int = SHARD_EVENTS,
+    replace: bool = False,
     progress: Progress = lambda step, done, total: None,
 ) -> dict[str, Any]:
     """Prepare a data set and return its manifest.
@@ -49,11 +53,12 @@ def prepare(
     Args:
         interactions, users, items, edges: each a file, folder or glob of parquet, CSV or TSV, or a
             table in memory (pandas or Arrow).
-        out: the folder to write; an older data set there is replaced, anything else refused.
+        out: the folder to write; a data set of the same tables there is replaced, anything else refused.
         schema: own column names and feature kinds.
         on_bad_rows: "stop" at them, or "drop" and count them in the manifest.
         engine: "local", "ray", or "auto" by the size and number of the interaction files.
         shard_events: events per episode file, more or less; the contents do not depend on it.
+        replace: whether ``out`` may hold a data set of other tables, which then goes.
         progress: called with (step, done, total).
 
     Raises:
@@ -66,6 +71,8 @@ def prepare(
     check_target(out)
     roles = {"interactions": interactions, "items": items, "users": users, "edges": edges}
     inputs = {role: pieces_of(given, role) for role, given in roles.items() if given is not None}
+    if not replace:
+        _keep_another(out, inputs)
     side = _side_tables(inputs, schema, progress)
     grouping = _grouping(inputs["interactions"], engine, schema)
     tally = grouping.tally(progress)
@@ -78,7 +85,24 @@ def prepare(
     lookup = understood.lookup
     events_of = np.array([tally.users[user] for user in lookup.user_ids.to_pylist()], dtype=np.int64)
     shards = grouping.shards(lookup, shard_of_user(events_of, shard_events), progress)
-    return write_dataset(out, shards, understood.contents, {**understood.about, **_origin(inputs, bad)})
+    about = {**understood.about, "doubts": [*side.items.doubts, *side.users.doubts], **_origin(inputs, bad)}
+    return write_dataset(out, shards, understood.contents, about)
+
+
+def _keep_another(out: Path, inputs: Mapping[str, list[Piece]]) -> None:
+    """Raise DataError where a data set of tables of other names stands."""
+    if is_free(out):
+        return
+    sources = json.loads((out / MANIFEST).read_text(encoding="utf-8")).get("sources", {})
+    theirs = {role: sorted({entry["file"] for entry in entries}) for role, entries in sources.items()}
+    ours = {role: sorted({_name(piece) for piece in pieces}) for role, pieces in inputs.items()}
+    if theirs != ours:
+        names = sorted({name for role in theirs for name in theirs[role]})
+        raise DataError(
+            f"there is a data set of other tables: {', '.join(names[:4])}{' ...' if len(names) > 4 else ''}",
+            where=str(out),
+            fix="Name another folder with --out, or say --replace.",
+        )
 
 
 def _side_tables(inputs: Mapping[str, list[Piece]], schema: Schema, progress: Progress) -> SideTables:
@@ -115,6 +139,10 @@ def _sources(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
         for piece in pieces
         if piece.path is None and piece.table is not None
     ]
+
+
+def _name(piece: Piece) -> str:
+    return piece.name if piece.path is None else piece.path.name
 
 
 def _sha256(path: Path) -> str:

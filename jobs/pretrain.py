@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from engine.artifact import check_target, read_manifest
-from engine.config import Config
+from engine.config import Config, flat
 from engine.data.dataset import Dataset
 from engine.errors import ConfigError, TrainingError
 from engine.evaluation.validation import MEASURES
+from engine.folders import is_free
 from engine.learning.experiment import Experiment, set_up
 from engine.learning.meta import MetaModel
 from engine.learning.setup import build_model, build_training
@@ -34,7 +35,12 @@ from jobs.training.storage import Folder
 
 
 def pretrain(
-    data: Path, out: Path, config: Config, storage: str | Path, run: str | None = None
+    data: Path,
+    out: Path,
+    config: Config,
+    storage: str | Path,
+    run: str | None = None,
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Train and publish; returns the artifact's manifest.
 
@@ -44,12 +50,15 @@ def pretrain(
         config: all options.
         storage: folder or URI (s3:// ...) of all runs, for checkpoints.
         run: name of the run to start or resume. Default: named after data set and configuration.
+        replace: whether ``out`` may hold another model, which then goes.
 
     Raises:
         FirstclickError: data, configuration, a folder or training is wrong.
     """
     check_target(out)
     experiment = set_up(Dataset.load(data), config)  # says what is wrong before any worker starts
+    if not replace:
+        keep_another_model(out, experiment)
     run = run_name(experiment) if run is None else _checked(run)
     text = f"run [bold]{run}[/] in {storage}: {describe(experiment)}"
     tell("start", text, run=run, storage=str(storage), about=describe(experiment))
@@ -116,6 +125,26 @@ def train_here(
         raise naming_the_last_good(error, f"{folder.path}/{STATE}" if saved else None) from None
     if out is not None:
         publish(experiment, training.best_model(), training.best_quality, out, training.history)
+
+
+def keep_another_model(out: Path, experiment: Experiment) -> None:
+    """Raise ConfigError where a model of other data or options stands; more passes go on from it."""
+    if is_free(out):
+        return
+    there, ours = read_manifest(out), plain_options(experiment.config)
+    theirs = {key: json.dumps(value) for key, value in flat(there["config"]).items()}
+    if there["config"]["outer"]["passes"] < experiment.config.outer.passes:
+        theirs["outer.passes"] = ours["outer.passes"]
+    differ = [f"{key} was {theirs.get(key)}" for key, value in ours.items() if theirs.get(key) != value]
+    if there["dataset"]["fingerprint"] != experiment.dataset.manifest["fingerprint"]:
+        differ.insert(0, "the data were others")
+    if differ:
+        more = f" and {len(differ) - 2} more" if len(differ) > 2 else ""
+        raise ConfigError(
+            f"another model stands there: {', '.join(differ[:2])}{more}",
+            where=f"{out}, made {there['created_at'][:16]}",
+            fix="Name another folder with --out, or say --replace.",
+        )
 
 
 def run_name(experiment: Experiment) -> str:

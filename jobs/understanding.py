@@ -117,7 +117,7 @@ def _about(tally: Tally, side: SideTables, contents: Contents) -> dict[str, Any]
         },
         "dated_share": tally.n_dated / tally.n_events,
         "ignored_columns": {
-            "interactions": list(tally.unused),
+            "interactions": dict.fromkeys(tally.unused, "interactions have no features"),
             "items": side.items.ignored,
             "users": side.users.ignored,
         },

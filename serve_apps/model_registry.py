@@ -151,7 +151,8 @@ class ModelRegistry:
             try:
                 changed = RollOut.model_validate({**dict(state.roll_out), **parts})
             except ValidationError as error:
-                raise ConfigError(error.errors()[0]["msg"], where="roll-out") from None
+                what = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ConfigError(what, where="roll-out") from None
             return self._write(changed)
 
     def remove(self, version: str) -> None:

@@ -5,6 +5,7 @@ A block of shell or Python is marked by a comment, which a reader of the page do
     <!-- runnable -->          it ends by itself, with exit code 0
     <!-- runnable: ray -->     the same, and it starts Ray: a test marked so
     <!-- runnable: serves -->  it stays: what follows waits until /readyz answers; stopped at the end
+    <!-- runnable: submits --> it needs a cluster: tests/jobs/test_submit.py types it
 
 The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181,
 and the shipped tune_configs and serve_apps. Instead of port 8000 a free one is used. Blocks after the first
@@ -32,7 +33,8 @@ from tests.ports import free_port
 
 PROJECT = Path(__file__).parents[1]
 MARKED = re.compile(
-    r"^<!-- runnable(: (?P<how>serves|ray))? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$", re.M | re.S
+    r"^<!-- runnable(: (?P<how>serves|ray|submits))? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$",
+    re.M | re.S,
 )
 SECONDS = 280
 
@@ -53,7 +55,8 @@ def blocks_of(text: str) -> list[Block]:
     return found
 
 
-BLOCKS = blocks_of((PROJECT / "README.md").read_text(encoding="utf-8"))
+ALL = blocks_of((PROJECT / "README.md").read_text(encoding="utf-8"))
+BLOCKS = [block for block in ALL if block.how != "submits"]
 
 
 class Reader:
@@ -156,9 +159,11 @@ def test_what_the_readme_says_runs(place: int, reader: Reader) -> None:
 
 
 def test_the_readme_has_what_a_newcomer_needs() -> None:
-    typed = "\n".join(block.code for block in BLOCKS)
-    for command in ("inspect", "prepare", "pretrain", "evaluate", "report", "recommend", "serve"):
+    typed = "\n".join(block.code for block in ALL)
+    commands = "inspect prepare pretrain evaluate report recommend serve tune keys models"
+    for command in commands.split():
         assert f"firstclick {command} " in typed
+    assert "ray job submit " in typed
 
 
 def test_marks_are_read_and_a_mark_without_a_block_is_seen() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.terminal import console, examples
+from jobs.terminal import AsJson, Quiet, console, examples, hushed, print_json
 
 COLD_USERS = Path(__file__).parents[2] / "tune_configs" / "benchmarks" / "cold_users.toml"
 EXAMPLES = examples(
@@ -24,15 +24,21 @@ def benchmark_command(
     data: Annotated[list[str] | None, typer.Option(help="Only this data set. Repeatable.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method. Repeatable.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Only this seed. Repeatable.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare with tuned rivals on many data sets; resumable. Default: the shipped cold-user benchmark."""
     from jobs.benchmark import benchmark, show, stop_if_failed
     from jobs.benchmarking.plan import read_plan
+    from jobs.benchmarking.tables import summary
 
     plan = read_plan(file).only(data or (), method or (), seed or ())
-    groups = benchmark(plan, file.parent, out)
-    show(groups)
-    console.print(
-        f"\ntables: {out / 'benchmark.md'}, plot: {out / 'benchmark.png'}, every user: {out / 'cells'}"
-    )
+    with hushed(quiet or as_json):
+        groups = benchmark(plan, file.parent, out)
+        show(groups)
+        console.print(
+            f"\ntables: {out / 'benchmark.md'}, plot: {out / 'benchmark.png'}, every user: {out / 'cells'}"
+        )
+    if as_json:
+        print_json(summary(groups))
     stop_if_failed(groups)

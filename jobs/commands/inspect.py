@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from jobs.commands.prepare import TABLE, Columns, SchemaFile
-from jobs.terminal import AsJson, console, examples, print_json
+from jobs.terminal import AsJson, Quiet, console, examples, print_json
 
 EXAMPLES = examples(
     "firstclick inspect my_tables/",
@@ -32,6 +32,7 @@ def inspect_command(
         Path | None, typer.Option(help="Write what was understood as a schema file for prepare.")
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Tell what tables hold and what is wrong with them, before anything is made of them.
 
@@ -50,11 +51,11 @@ def inspect_command(
     told = (read_schema(schema) if schema else Schema()).with_columns(column or [])
     found = inspect(files or [], given, told)
     if write is not None:
-        write.write_text(schema_text(found), encoding="utf-8")
+        write.write_text(schema_text(found).rstrip("\n") + "\n", encoding="utf-8")
     command = next_command(found, write or schema)
     if as_json:
         print_json(found.to_json() | {"next": command})
-    else:
+    elif not quiet:
         for view in views(found, command):
             console.print(view, soft_wrap=isinstance(view, Text))
     raise typer.Exit(1 if found.stops else 0)

@@ -35,6 +35,7 @@ def prepare_command(
     schema: SchemaFile = None,
     on_bad_rows: Annotated[Literal["stop", "drop"], typer.Option(help="What to do at bad rows.")] = "stop",
     engine: Annotated[Literal["auto", "local", "ray"], typer.Option(help="Where to work.")] = "auto",
+    replace: Annotated[bool, typer.Option(help="Replace a data set of other tables.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,6 +55,7 @@ def prepare_command(
             schema=told,
             on_bad_rows=on_bad_rows,
             engine=engine,
+            replace=replace,
             progress=progress,
         )
     if as_json:

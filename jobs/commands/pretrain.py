@@ -44,6 +44,7 @@ def pretrain_command(
         str, typer.Option(help="Folder or URI (s3:// ...) of all runs, for checkpoints.")
     ] = "runs",
     run: Annotated[str | None, typer.Option(help="Name of the run to start or resume.")] = None,
+    replace: Annotated[bool, typer.Option(help="Replace a model of other data or options.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,7 +56,7 @@ def pretrain_command(
     from jobs.pretrain import pretrain
 
     with hushed(quiet or as_json):
-        manifest = pretrain(data, out, options, storage, run)
+        manifest = pretrain(data, out, options, storage, run, replace)
         text = f"artifact [bold]{out}[/], version {manifest['version']}"
         tell("artifact", text, artifact=str(out), version=manifest["version"], quality=manifest["quality"])
     if as_json:

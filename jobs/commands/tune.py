@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jobs.terminal import console, examples
+from jobs.terminal import AsJson, Quiet, console, examples, hushed, print_json
+
+if TYPE_CHECKING:  # brings Ray
+    from jobs.sweep.board import Row
 
 EXAMPLES = examples(
     "firstclick tune --data data --search tune_configs/search/smoke.toml --out sweep",
@@ -30,6 +34,8 @@ def tune_command(
         int | None, typer.Option(min=0, help="Of a trial. 0: its own process; n: Ray Train workers.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted sweep.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Search over options and publish the best trial's model as an artifact."""
     from engine.config import load_config
@@ -42,8 +48,19 @@ def tune_command(
 
     asked = read_search(search)
     asked = asked if trials is None else asked.model_copy(update={"trials": trials})
-    sweep(data, asked, out, options, resume)
-    version = read_manifest(out / "artifact")["version"]
-    console.print(
-        f"options [bold]{out / 'best.toml'}[/], artifact [bold]{out / 'artifact'}[/], version {version}"
-    )
+    with hushed(quiet or as_json):
+        trials_done = sweep(data, asked, out, options, resume)
+        version = read_manifest(out / "artifact")["version"]
+        places = f"options [bold]{out / 'best.toml'}[/], artifact [bold]{out / 'artifact'}[/]"
+        console.print(f"{places}, version {version}")
+    if as_json:
+        print_json({"artifact": str(out / "artifact"), "version": version, **_told(trials_done)})
+
+
+def _told(rows: Sequence[Row]) -> dict[str, Any]:
+    trials = [
+        {"run": row.run, "state": row.state, "options": row.options, "passes": row.passes}
+        | {"quality": row.quality if row.counts else None}
+        for row in rows
+    ]
+    return {"best": trials[0], "trials": trials}

@@ -36,9 +36,11 @@ def id_column(table: pa.Table, known: set[str]) -> str | None:
     return best if best is not None and likeness[best] >= SHARE else None
 
 
-def role_by_ids(table: pa.Table, known: Mapping[str, set[str]]) -> str | None:
-    """ "items" or "users", where the ids of one of them are found and those of the other are not."""
+def role_by_ids(table: pa.Table, known: Mapping[str, set[str]], hinted: str | None = None) -> str | None:
+    """ "items" or "users": that of which ids are found, of both that at which the file's name hints."""
     fitting = [role for role, contract in IDS.items() if id_column(table, known.get(contract, set()))]
+    if hinted in fitting:
+        return hinted
     return fitting[0] if len(fitting) == 1 else None
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from engine.data.tables.doubts import wrong_separator
-from engine.data.tables.files import find_files, read_pieces, table_format
-from engine.data.tables.guess import role_of
+from engine.data.tables.files import find_files, read_pieces
+from engine.data.tables.guess import hinted_role, role_of
 from engine.data.tables.samples import sample
 from engine.data.tables.schema import ROLE_COLUMNS
 from engine.errors import DataError
@@ -21,7 +20,6 @@ from jobs.inspection.columns import names_of
 from jobs.inspection.findings import Inspection, Problem
 
 PEEK = 20_000  # rows that decide what a table is
-SEPARATOR_NAMES = {"\t": "tabs", ";": "';'", "|": "'|'", ",": "commas"}
 
 
 def paths_of(sources: Sequence[str], found: Inspection) -> list[Path]:
@@ -39,18 +37,9 @@ def peek(path: Path) -> pa.Table:
     """The first rows of a file, under its own names.
 
     Raises:
-        DataError: it cannot be read as what its name says, or its cells are separated by something else.
+        DataError: it cannot be read as what its name says.
     """
-    table = next(read_pieces(sample([path], PEEK).pieces[:1], {})).table
-    separator = wrong_separator(table.column_names, table_format(path))
-    if separator:
-        read = f"import pandas as pd; pd.read_csv({path.name!r}, sep={separator!r})"
-        raise DataError(
-            f"cells are separated by {SEPARATOR_NAMES[separator]}, not as its name says",
-            where=str(path),
-            fix=f'Convert it: python -c "{read}.to_parquet({path.stem + ".parquet"!r})"',
-        )
-    return table
+    return next(read_pieces(sample([path], PEEK).pieces[:1], {})).table
 
 
 def tables_of(paths: Sequence[Path], found: Inspection) -> dict[str, list[Path]]:
@@ -83,7 +72,7 @@ def _told_by_ids(
     events = next((paths[0] for paths in groups.get("interactions", {}).values()), None)
     known = event_ids(peek(events), found) if unclear and events else {}
     for path, front in unclear.items():
-        role = role_by_ids(front, known)
+        role = role_by_ids(front, known, hinted_role(path.stem))
         if role is None:
             found.problems.append(_unclear(path, front.column_names))
         else:
@@ -100,7 +89,8 @@ def _unclear(path: Path, names: Sequence[str]) -> Problem:
     return Problem(
         str(path),
         f"it is not clear what the table holds: its columns are {', '.join(map(repr, names))}",
-        f"Say what it is and where its ids are: --items {path} --column items.item_id=YOURS, or --users.",
+        f"Events? Say --interactions {path} --column user_id=YOURS --column item_id=YOURS. Or "
+        f"--items {path} --column items.item_id=YOURS, or --users.",
         stops=False,
     )
 

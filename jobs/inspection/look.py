@@ -6,6 +6,7 @@ understood becomes a problem, and the others are told all the same. Knows nothin
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def inspect(
         groups.setdefault(role, paths)
     known = _event_ids(groups.get("interactions", []), found)
     read = {role: _read(role, groups[role], rows, found, known) for role in ROLE_COLUMNS if groups.get(role)}
+    _put_down_absent(found)
     _one_name_each(found)
     _understand({role: tables for role, tables in read.items() if tables}, found)
     if "interactions" not in groups and not found.stops:
@@ -98,6 +100,16 @@ def _put_down_doubts(file: str, front: pa.Table, names: Names, found: Inspection
         if doubt:
             problem = Problem(f"{file}, column {name}", doubt.what, doubt.fix, doubt.rows, stops=False)
             found.problems.append(problem)
+
+
+def _put_down_absent(found: Inspection) -> None:
+    """Names that were told and that no table has."""
+    names = [column.name for table in found.tables for column in table.columns]
+    for contract, own in found.schema.columns.items():
+        if own not in names:
+            close = [] if contract in names else difflib.get_close_matches(own, names, 1)
+            fix = f"Did you mean {contract}={close[0]}?" if close else f"Leave out {contract}={own}."
+            found.problems.append(Problem("", f"no table has a column {own!r}", fix))
 
 
 def _one_name_each(found: Inspection) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from engine.data.features.kinds import IGNORE
-from jobs.inspection.findings import Events, Inspection, Problem, Table
+from jobs.inspection.findings import Events, Inspection, Problem, Signal, Table
 from jobs.preparing.summary import hints, relation_line
 
 SHOWN = 12  # signals
@@ -77,7 +77,16 @@ def _signals(events: Events) -> Iterator[str]:
         yield f"{escape(name)}: {signal.count:,}{' [green]wanted[/]' if signal.wanted else ''}"
     if len(events.signals) > SHOWN:
         yield f"... {len(events.signals) - SHOWN} more"
-    yield "[dim]wanted otherwise? Set signals.relevant_min or signals.relevant when pretraining[/]"
+    if len(events.signals) > 1:
+        yield f"[dim]wanted otherwise? pretrain {escape(_other_wish(events.signals[-1]))}[/]"
+
+
+def _other_wish(last: Signal) -> str:
+    """How something else is said to be wanted: numbers from one on, or events by name."""
+    number = last.name.removeprefix("rating=").removeprefix("value=")
+    if number == last.name:
+        return f"--set 'signals.relevant=[\"{last.name}\"]'"
+    return f"--set signals.relevant_min={number if last.mean is None else f'{last.mean:.4g}'}"
 
 
 def _missing(found: Inspection) -> Iterator[str]:

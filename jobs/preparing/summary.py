@@ -38,8 +38,8 @@ def summary(manifest: dict[str, Any], folder: str) -> Table:
     for role in ("item", "user"):
         kinds = {c: k for c, k in manifest[f"{role}_kinds"].items() if k != "ignore"}
         table.add_row(f"{role} features", ", ".join(f"{c} ({k})" for c, k in kinds.items()) or "none")
-    ignored = [f"{c} ({role})" for role, names in manifest["ignored_columns"].items() for c in names]
-    table.add_row("ignored columns", ", ".join(ignored) or "none")
+    ignored = [f"{c} ({why})" for names in manifest["ignored_columns"].values() for c, why in names.items()]
+    table.add_row("ignored columns", "\n".join(ignored) or "none")
     for hint in hints(manifest):
         table.add_row("[yellow]look[/]", hint)
     dropped = [f"{d['rows']:,} of {d['file']}: {d['reason']}" for d in manifest["dropped_rows"]]
@@ -51,6 +51,7 @@ def summary(manifest: dict[str, Any], folder: str) -> Table:
 def hints(manifest: dict[str, Any]) -> Iterator[str]:
     """What may not be as it was meant."""
     counts = manifest["counts"]
+    yield from manifest.get("doubts", ())
     for own, name in _overlooked(manifest).items():
         yield f"is {own!r} the {name}? Then say --column {name}={own}"
     if counts["events_overruled"]:

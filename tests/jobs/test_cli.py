@@ -8,11 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from typer.main import get_command
 
 from engine.data.sources.checkerboard import checkerboard
 from jobs import cli
@@ -127,6 +129,16 @@ def test_version_and_help(firstclick: Run) -> None:
         assert f"firstclick {command.name}" in out.partition("Examples")[2]
 
 
+def test_every_command_has_an_example() -> None:
+    def without(command: Any, name: str) -> Iterator[str]:
+        for below, one in getattr(command, "commands", {}).items():
+            yield from without(one, f"{name} {below}")
+        if name not in (command.epilog or ""):
+            yield name
+
+    assert list(without(get_command(cli.app), "firstclick")) == []
+
+
 def test_help_and_completion_import_nothing_slow() -> None:
     code = (
         "import sys; from jobs import cli, terminal\n"
@@ -165,6 +177,9 @@ def test_for_machines_and_for_nobody(
     make = ("prepare", "--interactions", files / "events.parquet", "--out", "data")
     assert json.loads(firstclick(*make, "--json")[1])["counts"]["events"] == 2400
     assert firstclick(*make, "--quiet")[1:] == ("", "")
+    assert firstclick("inspect", files / "events.parquet", "--quiet") == (0, "", "")
+    page = ("report", "--artifact", checkerboard_artifact, "--out", "page.html")
+    assert json.loads(firstclick(*page, "--json")[1])["report"] == "page.html"
     train = ("pretrain", "--data", "data", *SMALL_RUN, "--out", "artifact")
     assert firstclick(*train, "--quiet") == (0, "", "")
     assert "artifact artifact" in firstclick(*train)[1]  # quiet once, not for ever

@@ -104,7 +104,6 @@ def test_several_files_make_one_table_and_one_source(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "separator.csv": ("userId;productId\na;x\n", "separated by ';'"),
     "empty.csv": ("", "columns are"),
     "ratings.csv": ("user_id,item_id,rating\na,x,5\nb,,4\nc,y,much\n", "item_id is missing: 1 of 3 rows"),
     "ragged.csv": ("user_id,item_id\na,x\na,y,z\n", "has 3 cells, not 2"),
@@ -125,6 +124,12 @@ def test_what_is_wrong_is_told_with_its_place(name: str, tmp_path: Path) -> None
     assert found.stops
     assert message in whats(found)
     assert name in whats(found)
+
+
+def test_a_name_that_no_table_has_is_told(own_names: Path) -> None:
+    found = inspect([str(own_names)], schema=Schema().with_columns(["rating=starz"]))
+    assert found.stops
+    assert "no table has a column 'starz' Did you mean rating=stars?" in whats(found)
 
 
 def test_one_broken_table_does_not_hide_the_others(own_names: Path) -> None:

@@ -34,7 +34,7 @@ NO_ROWS_LEFT_OUT = {"suppress_health_check": [HealthCheck.function_scoped_fixtur
 
 
 def loaded(folder: Path, **inputs: object) -> Dataset:
-    prepare(out=folder / "data", **inputs)
+    prepare(out=folder / "data", **inputs, replace=True)
     return Dataset.load(folder / "data")
 
 
@@ -125,7 +125,7 @@ BAD = {
     "ragged": ("user_id,item_id\na,x\na,x,y\n", "has 3 cells, not 2"),
     "empty file": ("", "the file is empty"),
     "no rows": ("user_id,item_id\n", r"there are no events .*no rows"),
-    "other separator": ("user_id;item_id\na;x\n", r"no column 'user_id'.*'user_id;item_id'"),
+    "nothing like it": ("user_id,title\na,x\n", r"no column 'item_id'.*--column item_id=YOUR_COLUMN"),
 }
 
 
@@ -150,6 +150,18 @@ def test_bad_rows_can_be_dropped_and_are_counted(tmp_path: Path):
         ("rating is not finite", 1),
     ]
     assert data.items["size"].to_pylist() == [1, 3]
+
+
+def test_a_data_set_of_other_tables_is_kept_unless_told(tmp_path: Path):
+    EVENTS.to_csv(tmp_path / "f.csv", index=False)
+    tables = {"interactions": tmp_path / "f.csv", "items": pd.DataFrame({"item_id": ["x"], "size": [1]})}
+    out = tmp_path / "data"
+    assert prepare(**tables, out=out) == prepare(**tables, out=out)
+    with pytest.raises(DataError, match=r"data set of other tables: f.csv, the items table .*--replace"):
+        prepare(interactions=tmp_path / "f.csv", out=out)
+    assert Dataset.load(out).manifest["item_kinds"] == {"size": "number"}
+    prepare(interactions=tmp_path / "f.csv", out=out, replace=True)
+    assert Dataset.load(out).manifest["item_kinds"] == {}
 
 
 def test_dropping_every_row_is_an_error(tmp_path: Path):

@@ -14,6 +14,7 @@ from engine import ArtifactError, ConfigError, DataError, Recommender, TrainingE
 from engine.artifact import load_artifact
 from engine.config import Config, load_config
 from engine.data.dataset import Dataset
+from engine.data.sources.checkerboard import checkerboard
 from engine.learning.experiment import set_up
 from engine.learning.training import Training
 from jobs import pretrain as pretrain_job
@@ -143,7 +144,27 @@ def test_a_run_of_another_configuration_is_not_resumed(
 def test_a_run_that_went_further_is_not_cut_short(checkerboard_data: Path, tmp_path: Path) -> None:
     pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=2"), tmp_path / "runs", "r")
     with pytest.raises(ConfigError, match="2 passes done, not 1"):
-        pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=1"), tmp_path / "runs", "r")
+        pretrain(checkerboard_data, tmp_path / "b", config("outer.passes=1"), tmp_path / "runs", "r")
+
+
+def test_a_model_of_other_options_or_data_is_kept_unless_told(
+    checkerboard_data: Path, tmp_path: Path
+) -> None:
+    once, runs = config("outer.passes=1"), tmp_path / "runs"
+    pretrain(checkerboard_data, tmp_path / "a", once, runs)
+    pretrain(checkerboard_data, tmp_path / "a", once, runs)  # the same model
+    pretrain(checkerboard_data, tmp_path / "a", config("outer.passes=2"), runs)
+    with pytest.raises(ConfigError, match=r"another model stands there: outer\.passes was 2 "):
+        pretrain(checkerboard_data, tmp_path / "a", once, runs)
+    pretrain(checkerboard_data, tmp_path / "a", once, runs, replace=True)
+    other = config("outer.passes=1", "seed=7")
+    with pytest.raises(ConfigError, match=r"another model stands there: seed was 0 .*--replace"):
+        pretrain(checkerboard_data, tmp_path / "a", other, runs)
+    world = checkerboard(n_users=60)
+    prepare(interactions=world.interactions, out=tmp_path / "data")
+    with pytest.raises(ConfigError, match=r"another model stands there: the data were others .*--replace"):
+        pretrain(tmp_path / "data", tmp_path / "a", once, runs)
+    assert pretrain(checkerboard_data, tmp_path / "a", other, runs, replace=True)["config"]["seed"] == 7
 
 
 @pytest.mark.parametrize("name", ["../escape", "a/b", "", ".hidden"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -23,6 +24,7 @@ from engine.data.sources.checkerboard import checkerboard
 from tests.ports import free_port
 from tests.processes import descendants, left_of
 from tests.small import SMALL
+from tests.test_readme import ALL as README
 
 PROJECT = Path(__file__).parents[2]
 MOST_BYTES = 3 * 2**20
@@ -96,9 +98,13 @@ def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 def submit(env: dict[str, str], *entry: object, code: int = 0) -> list[dict[str, object]]:
-    """Run a job to its end; returns the lines of JSON it has said. A cluster that just started takes none."""
-    ray = str(Path(sys.executable).with_name("ray"))
-    command = [ray, "job", "submit", "--working-dir", ".", "--", "python", "-m", *map(str, entry)]
+    """Run a job to its end; returns the lines of JSON it has said."""
+    command = ["ray", "job", "submit", "--working-dir", ".", "--", "python", "-m", *map(str, entry)]
+    return typed(env, command, code)
+
+
+def typed(env: dict[str, str], command: list[str], code: int = 0) -> list[dict[str, object]]:
+    """The same for a whole command. A cluster that just started takes no jobs."""
     end = time.monotonic() + 240
     while True:
         done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -118,8 +124,9 @@ def test_prepare_pretrain_and_evaluate_as_jobs(cluster: dict[str, str], tmp_path
     said = submit(cluster, "jobs.prepare", "--interactions", tmp_path / "events.parquet", "--out", data)
     assert [line["event"] for line in said] == ["prepared"]
     sets = [word for option in (*SMALL, "outer.passes=3") for word in ("--set", option)]
-    places = ("--data", data, "--out", artifact, "--storage", f"file://{tmp_path}/runs")
-    said = submit(cluster, "jobs.pretrain", *places, "--workers", 2, *sets)
+    (block,) = (block.code for block in README if block.how == "submits")
+    command = shlex.split(block.replace("\\\n", " ").replace("/mnt/firstclick", str(tmp_path)))
+    said = typed(cluster, [*command, *sets])
     assert [line["event"] for line in said] == ["start", "pass", "pass", "pass", "artifact"]
     assert load_artifact(artifact).manifest["version"] == said[-1]["version"]
     assert list((tmp_path / "runs").glob("*/checkpoint_*/training.pt"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def test_keys_are_made_shown_and_revoked(tmp_path: Path) -> None:
     assert (key.name, key.scope) == ("the shop", Scope.ADMIN)
     listed = run("keys", "list", "--file", file).stdout
     assert key.id in listed
+    assert json.loads(run("keys", "list", "--json", "--file", file).stdout)[0]["name"] == "the shop"
     assert text not in listed
     run("keys", "revoke", key.id, "--file", file)
     assert ApiKeys(file).find(text) is None
@@ -44,6 +46,8 @@ def test_models_are_added_and_rolled_out(tmp_path: Path, artifacts: list[str]) -
     run("models", "canary", b, "--share", "0.25", *at)
     assert registry.roll_out() == RollOut(live=a, canary=Canary(version=b, share=0.25))
     assert "canary, 25.00% of people" in run("models", "list", *at).stdout
+    listed = json.loads(run("models", "list", "--json", *at).stdout)
+    assert {row["version"]: row["use"][:6] for row in listed if row["use"]} == {a: "live", b: "canary"}
     run("models", "promote", b, *at)
     run("models", "rollback", *at)
     run("models", "shadow", b, *at)

@@ -24,6 +24,7 @@ FEW_LEVELS = 32  # whole numbers with this many levels at most are codes rather 
 SEPARATORS = ("|", ";", ",")
 
 _CODE_NAME = re.compile(r"(^|_)(id|code|zip|postcode|postal)(_|$)", re.IGNORECASE)
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__$|Unnamed: 0$")
 _LINK = re.compile(r"^(https?://|www\.)|\.(jpe?g|png|gif|webp|svg|mp[34])$", re.IGNORECASE)
 
 
@@ -73,6 +74,8 @@ def guess_kind(name: str, column: pa.ChunkedArray) -> Guess:
     values = [v for v in column.to_pylist() if v is not None and v != ""]
     if not values:
         return Guess(IGNORE, "empty")
+    if _PANDAS_INDEX.match(name):
+        return Guess(IGNORE, "row numbers that pandas wrote")
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if _is_list(kind):
         return _list_kind(kind.value_type, values)

@@ -38,13 +38,22 @@ def require(names: Sequence[str], wanted: Sequence[str], file: str, option: str 
             continue
         if not names:
             raise DataError("the file is empty", where=file, fix="It needs at least a header.")
-        close = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
-        say = f"{option or f'--column {column}='}{close[0] if close else 'YOUR_COLUMN'}"
+        say = f"{option or f'--column {column}='}{_closest(column, names) or 'YOUR_COLUMN'}"
         raise DataError(
             f"no column {column!r}",
             where=file,
             fix=f"The columns are {', '.join(map(repr, names))}. Name yours with {say}.",
         )
+
+
+def _closest(column: str, names: Sequence[str]) -> str:
+    """The own name that is spelt most like ``user_id`` or, for ids, ``user``; "" where none is like it."""
+    others = [name for name in names if not name.endswith("_id")]  # of the contract, or another table's
+    for word in (column, column.removesuffix("_id")):
+        close = difflib.get_close_matches(word, others, n=1, cutoff=0.7)
+        if close:
+            return close[0]
+    return ""
 
 
 def whole_array(column: pa.ChunkedArray) -> pa.Array:

@@ -1,4 +1,4 @@
-"""Sees what is probably not meant in a table that can be read: other separators, numbers beside a few texts.
+"""Sees what is probably not meant in a table that can be read: numbers beside a few texts.
 
 Knows nothing of roles or of the contract.
 """
@@ -13,9 +13,7 @@ import pyarrow as pa
 
 from engine.data.features.kinds import SAMPLE
 from engine.data.tables.cells import as_number
-from engine.data.tables.files import DELIMITERS
 
-SEPARATORS = (";", "\t", "|", ",")
 MOSTLY = 0.7  # share of numbers from which on the other cells are odd
 SHOWN = 3
 
@@ -24,20 +22,6 @@ class Doubt(NamedTuple):
     what: str
     fix: str
     rows: tuple[str, ...]
-
-
-def wrong_separator(names: Sequence[str], form: str) -> str:
-    """What separates the cells of a text file whose header was read as one column, or "".
-
-    Args:
-        names: its columns as they were read.
-        form: ".csv" or ".tsv"; "" is given back for anything else.
-    """
-    if form not in DELIMITERS or len(names) != 1:
-        return ""
-    counts = {s: names[0].count(s) for s in SEPARATORS if s != DELIMITERS[form]}
-    best = max(counts, key=counts.__getitem__)
-    return best if counts[best] else ""
 
 
 def nearly_numbers(name: str, column: pa.ChunkedArray) -> Doubt | None:
@@ -54,7 +38,7 @@ def nearly_numbers(name: str, column: pa.ChunkedArray) -> Doubt | None:
     share = number.sum() / given.sum()
     of = f"{len(odd):,} of {int(given.sum()):,} cells"
     return Doubt(
-        f"{share:.1%} of the cells are numbers, but {of} are texts, so it is not taken as a number",
+        f"{share:.1%} of the cells are numbers, but {of} are not, so it is not taken as a number",
         "Leave these cells empty if it is a number.",
         rows,
     )

@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from engine.data.features.kinds import IGNORE, infer_kinds
+from engine.data.features.kinds import IGNORE, guess_kind, infer_kinds
 from engine.data.tables.bad_rows import BadRows, FileTable, Mark
 from engine.data.tables.cells import as_vector
 from engine.data.tables.columns import mask_of, require, to_ids, to_names, to_numbers, whole_array
+from engine.data.tables.doubts import nearly_numbers
 from engine.errors import DataError
 
 
@@ -34,8 +35,16 @@ class Entities:
         return whole_array(self.table[self.id_column])
 
     @property
-    def ignored(self) -> list[str]:
-        return [column for column, kind in self.kinds.items() if kind == IGNORE]
+    def ignored(self) -> dict[str, str]:
+        """Columns that are no features, and why."""
+        guesses = {c: guess_kind(c, self.table[c]) for c, kind in self.kinds.items() if kind == IGNORE}
+        return {c: guess.why if guess.kind == IGNORE else "as you say" for c, guess in guesses.items()}
+
+    @property
+    def doubts(self) -> list[str]:
+        """Columns that are probably not what their cells say."""
+        found = {c: nearly_numbers(c, self.table[c]) for c in self.kinds}
+        return [f"{c}: {doubt.what}. {doubt.fix}" for c, doubt in found.items() if doubt]
 
     def aligned(self, ids: pa.Array) -> pa.Table:
         """One row for each of ``ids``, in that order; ids without features have nulls."""

@@ -1,26 +1,26 @@
 """Reads input tables from parquet and CSV files, piece by piece, with the row numbers of the file.
 
 A source is a file, a folder, a glob, or a table in memory. CSV cells are read as text, so that a column
-means the same in every file. Knows nothing of what the columns mean.
+means the same in every file; what separates them is seen from the header. Knows nothing of what the
+columns mean.
 """
 
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from engine.data.tables.bad_rows import BadRows, FileTable
+from engine.data.tables.bad_rows import FileTable
 from engine.data.tables.columns import require
+from engine.data.tables.delimited import read_delimited
 from engine.errors import DataError
 
 if TYPE_CHECKING:  # who hands over a data frame has imported it
@@ -49,12 +49,16 @@ class Piece:
 def find_files(source: str | Path) -> list[Path]:
     """The tables' files behind a path: itself, all tables in a folder (at any depth), or a glob's matches.
 
+    Within a folder, data sets and artifacts are left out.
+
     Raises:
         DataError: nothing is there, or nothing of a known format.
     """
     path = Path(source)
     if path.is_dir():
         found = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p.relative_to(path))]
+        made = {p.parent for p in found if p.name == "manifest.json" and _is_ours(p)}
+        found = [p for p in found if made.isdisjoint(p.parents)]
     elif path.exists():
         found = [path]
     else:
@@ -64,9 +68,9 @@ def find_files(source: str | Path) -> list[Path]:
         return files
     if found:
         raise DataError(
-            f"no table among {len(found)} file(s), such as {found[0].name}",
+            "is no table" if found == [path] else f"holds no table, but {found[0].name} and the like",
             where=str(source),
-            fix="Use .parquet, .csv or .tsv.",
+            fix="Convert it to .parquet, .csv or .tsv.",
         )
     raise DataError("no such file", where=str(source), fix="Give a file, a folder or a quoted glob.")
 
@@ -97,7 +101,7 @@ def read_piece(piece: Piece, columns: Mapping[str, str]) -> FileTable:
     else:
         assert piece.path is not None
         try:
-            read = _read_parquet(piece) if piece.row_groups else _read_delimited(piece)
+            read = _read_parquet(piece) if piece.row_groups else _read_text(piece, piece.path)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"cannot be read: {_first_line(error)}",
@@ -161,55 +165,8 @@ def _read_parquet(piece: Piece) -> FileTable:
     return FileTable(piece.name, table, piece.first_row + np.arange(1, table.num_rows + 1))
 
 
-def _read_delimited(piece: Piece) -> FileTable:
-    name, path = piece.name, piece.path
-    assert path is not None
-    delimiter = DELIMITERS[table_format(path)]
-    ragged: list[tuple[int, str, str]] = []  # physical row, reason, text
-
-    def note(row: Any) -> str:
-        ragged.append((row.number, f"has {row.actual_columns} cells, not {row.expected_columns}", row.text))
-        return "skip"
-
-    if not path.stat().st_size:
-        return FileTable(name, pa.table({}), np.empty(0, dtype=np.int64))
-    parse = partial(pacsv.ParseOptions, delimiter=delimiter, newlines_in_values=True)
-    with pacsv.open_csv(path, parse_options=parse(invalid_row_handler=lambda row: "skip")) as reader:
-        header = reader.schema.names
-    table = pacsv.read_csv(
-        pa.BufferReader(_front(path, piece.most)) if piece.most else path,
-        read_options=pacsv.ReadOptions(use_threads=False),  # row numbers are only known to a single thread
-        parse_options=parse(invalid_row_handler=note),
-        convert_options=pacsv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()),
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )
-    return _with_ragged_rows(name, table, ragged)
-
-
-def _front(path: Path, size: int) -> bytes:
-    """The first whole rows of a text file, ``size`` bytes at most where they are shorter than that."""
-    with pa.input_stream(str(path)) as stream:
-        text: bytes = stream.read(size)
-        rest = stream.read(1)
-    while rest and b"\n" in text:
-        text = text[: text.rstrip(b"\n").rfind(b"\n") + 1]
-        if text.count(b'"') % 2 == 0:  # not within a quoted cell
-            break
-    return text
-
-
-def _with_ragged_rows(name: str, table: pa.Table, ragged: list[tuple[int, str, str]]) -> FileTable:
-    total = table.num_rows + len(ragged)
-    skipped = [number - 1 for number, _, _ in ragged]  # the header is physical row 1
-    rows: NDArray[np.int64] = np.setdiff1d(np.arange(1, total + 1), skipped)
-    bad = []
-    if ragged:
-        shown = tuple(f"row {number - 1}: {text.strip()}" for number, _, text in ragged[:3])
-        bad.append(BadRows(name, "", ragged[0][1], len(ragged), total, shown))
-    return FileTable(name, table, rows, tuple(bad))
+def _read_text(piece: Piece, path: Path) -> FileTable:
+    return read_delimited(piece.name, path, DELIMITERS[table_format(path)], piece.most)
 
 
 def table_format(path: Path) -> str:
@@ -221,6 +178,15 @@ def table_format(path: Path) -> str:
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _is_ours(manifest: Path) -> bool:
+    """Does the file stand in a data set or an artifact?"""
+    try:
+        form = json.loads(manifest.read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return str(form).startswith("firstclick")
 
 
 def _first_line(error: Exception) -> str:

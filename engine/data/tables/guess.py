@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import product
 
 import pyarrow as pa
@@ -36,6 +37,7 @@ EVENT_FILES = _words(
     "orders transaction transactions log logs history listens plays reviews feedback likes inter"
 )
 EDGE_FILES = _words("edges edge kg graph friends friend links relations triples social network")
+ID_WORDS = {"user_id": USER_WORDS, "item_id": ITEM_WORDS}
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "rating": _words("rating ratings stars star_rating score grade overall rate"),
     "value": _words(
@@ -54,7 +56,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "dst": _words("dst target tail object to friend friend_id user_2 user2 item_2 item2 node2"),
     "relation": _words("relation relation_type predicate rel edge_type edge label type"),
 }
-ID_ENDINGS = ("_id", "_uid", "_idx", "_key", "_no", "_number", "_code", "_hash", "")
+ID_ENDINGS = _words("_id _uid _uuid _guid _idx _key _no _nr _number _code _hash _sku _ref _slug")
 CLOSE = 0.85  # likeness of a misspelt name
 DOUBTFUL = 0.5  # share of cells that a column of numbers or times may have wrong: they are shown as bad rows
 
@@ -75,8 +77,10 @@ def role_of(file_name: str, names: Iterable[str]) -> str | None:
     """
     names = list(names)
     fitting = [role for role in ("interactions", "edges", "items", "users") if _fits(role, names)]
-    hinted = _hinted(file_name)
+    hinted = hinted_role(file_name)
     if hinted in fitting:
+        return hinted
+    if hinted == "interactions" and _half_fits(names):
         return hinted
     return fitting[0] if fitting else None
 
@@ -117,13 +121,14 @@ def _candidates(contract: str, role: str, names: list[str]) -> list[str]:
     known = _known_as(contract, role)
     by_plain = {plain(name): name for name in reversed(names)}
     exact = [by_plain[word] for word in known if word in by_plain]
+    longer = [own for name, own in by_plain.items() if name.endswith(_endings(contract))]
     close = [
         by_plain[near]
         for word in dict.fromkeys((contract, *SYNONYMS.get(contract, ())))
         for near in difflib.get_close_matches(word, list(by_plain), 1, CLOSE)
         if len(near) > 4
     ]
-    return list(dict.fromkeys([*exact, *close]))
+    return list(dict.fromkeys([*exact, *longer, *close]))
 
 
 def _only_moments(table: pa.Table, names: list[str]) -> list[str]:
@@ -133,12 +138,18 @@ def _only_moments(table: pa.Table, names: list[str]) -> list[str]:
 
 
 def _known_as(contract: str, role: str) -> tuple[str, ...]:
-    words = {"user_id": USER_WORDS, "item_id": ITEM_WORDS}.get(contract)
+    words = ID_WORDS.get(contract)
     if words is None:
         return SYNONYMS[contract]
     short = ("uid",) if contract == "user_id" else ("iid",)
     alone = ("id",) if ROLE_COLUMNS[role] == (contract,) else ()
-    return (*(word + ending for ending, word in product(ID_ENDINGS, words)), *short, *alone)
+    return (*(word + ending for ending, word in product((*ID_ENDINGS, ""), words)), *short, *alone)
+
+
+@cache
+def _endings(contract: str) -> tuple[str, ...]:
+    """What a longer name ends with: ``anonymous_visitor_id`` is a visitor's id."""
+    return tuple(f"_{word}{end}" for word, end in product(ID_WORDS.get(contract, ()), ID_ENDINGS))
 
 
 def _can_be(contract: str, column: pa.ChunkedArray) -> bool:
@@ -157,10 +168,20 @@ def _can_be(contract: str, column: pa.ChunkedArray) -> bool:
 
 def _fits(role: str, names: list[str]) -> bool:
     needed = ("src", "dst") if role == "edges" else ROLE_COLUMNS[role][:2]
-    return all(c in names or _candidates(c, role, names) for c in needed)
+    return all(_has(contract, role, names) for contract in needed)
 
 
-def _hinted(file_name: str) -> str | None:
+def _half_fits(names: list[str]) -> bool:
+    """Are there an id and what was done, or when? The other id is called in a way nobody knows."""
+    ids, others = ROLE_COLUMNS["interactions"][:2], ROLE_COLUMNS["interactions"][2:]
+    return all(any(_has(c, "interactions", names) for c in some) for some in (ids, others))
+
+
+def _has(contract: str, role: str, names: list[str]) -> bool:
+    return contract in names or bool(_candidates(contract, role, names))
+
+
+def hinted_role(file_name: str) -> str | None:
     """What a file's name says; "users" and "items" in one name are events."""
     words = set(plain(file_name).split("_"))
     kinds = {

@@ -88,7 +88,7 @@ def _timestamps(table: pa.Table) -> tuple[NDArray[np.float64], list[Mark]]:
     timestamp, wrong, beyond = to_timestamps(table["timestamp"])
     return timestamp, [
         (wrong, "timestamp", "timestamp is neither Unix seconds nor an ISO 8601 time"),
-        (beyond, "timestamp", f"timestamp is beyond {MAX_TIMESTAMP:.0e} seconds: milliseconds?"),
+        (beyond, "timestamp", f"timestamp is beyond {MAX_TIMESTAMP:.0e} seconds: milliseconds? Give seconds"),
     ]
 
 

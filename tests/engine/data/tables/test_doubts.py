@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pytest
 
-from engine.data.tables.doubts import nearly_numbers, wrong_separator
-
-
-@pytest.mark.parametrize(
-    ("names", "form", "separator"),
-    [
-        (["a;b;c"], ".csv", ";"),
-        (["a\tb"], ".csv", "\t"),
-        (["a,b"], ".tsv", ","),
-        (["a"], ".csv", ""),
-        (["a;b", "c"], ".csv", ""),
-        (["a;b"], "parquet", ""),
-    ],
-)
-def test_separators(names: list[str], form: str, separator: str) -> None:
-    assert wrong_separator(names, form) == separator
+from engine.data.tables.doubts import nearly_numbers
 
 
 def doubt(*cells: object) -> object:

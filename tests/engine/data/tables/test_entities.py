@@ -69,6 +69,22 @@ def test_rows_follow_the_ids_and_those_without_features_have_nulls():
     assert no_entities("user_id").aligned(pa.array(["u"])).to_pylist() == [{"user_id": "u"}]
 
 
+def test_what_is_ignored_or_odd_is_told():
+    cells = {
+        "a": ["1", "inf", "3", "4", "5"],
+        "b": [[1.0], [1.0, 2.0], None, None, None],
+        "c": [1, 2, 3, 4, 5],
+    }
+    entities = check_entities([file_of({"item_id": list("vwxyz"), **cells})], "item_id", {"c": "ignore"})
+    assert entities.ignored == {
+        "a": "another word in every row",
+        "b": "lists of numbers of different lengths",
+        "c": "as you say",
+    }
+    assert len(entities.doubts) == 1
+    assert entities.doubts[0].startswith("a: 80.0% of the cells are numbers")
+
+
 def test_edges_are_text_and_whole():
     table, bad = check_edges([file_of({"src": [1, None], "relation": ["knows", "knows"], "dst": ["x", "y"]})])
     assert table.to_pylist() == [{"src": "1", "relation": "knows", "dst": "x"}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -38,8 +39,28 @@ def test_nothing_there_is_said(tmp_path: Path):
         with pytest.raises(DataError, match="no such file"):
             find_files(source)
     (tmp_path / "events.xlsx").touch()
-    with pytest.raises(DataError, match=r"no table .* events.xlsx"):
+    with pytest.raises(DataError, match=r"is no table .*events.xlsx"):
         find_files(tmp_path / "events.xlsx")
+    with pytest.raises(DataError, match=r"holds no table, but events.xlsx"):
+        find_files(tmp_path)
+
+
+def test_a_folder_s_data_sets_and_artifacts_are_not_its_tables(tmp_path: Path):
+    for name, made_by in (("data", "firstclick"), ("theirs", "another tool")):
+        (tmp_path / name / "episodes").mkdir(parents=True)
+        (tmp_path / name / "episodes" / "part.parquet").touch()
+        (tmp_path / name / "manifest.json").write_text(json.dumps({"format": made_by}))
+    assert find_files(tmp_path) == [tmp_path / "theirs" / "episodes" / "part.parquet"]
+
+
+@pytest.mark.parametrize("text", ["a;b\n1,5;2\n", "a\tb\n1,5\t2\n", "a|b\n1,5|2\n"])
+def test_cells_may_be_separated_otherwise(text: str, tmp_path: Path):
+    (tmp_path / "f.csv").write_text(text)
+    assert read(tmp_path / "f.csv") == [{"a": "1,5", "b": "2"}]
+    (tmp_path / "f.tsv").write_text("a,b\n1,2\n")
+    assert read(tmp_path / "f.tsv") == [{"a": "1", "b": "2"}]
+    (tmp_path / "f.csv").write_text("a;b,c\n1;2,3\n")
+    assert read(tmp_path / "f.csv") == [{"a;b": "1;2", "c": "3"}]  # as its ending says
 
 
 def test_csv_cells_are_text_and_may_be_blank_or_have_lines(tmp_path: Path):

@@ -20,6 +20,8 @@ from engine.data.tables.guess import own_names, plain, role_of
         ("customers", ["customer_id", "country"], "users"),
         ("friends", ["user_1", "user_2", "relation"], "edges"),
         ("kg", ["head", "relation", "tail"], "edges"),
+        ("visits", ["anonymous_visitor_id", "article_sku", "action"], "interactions"),
+        ("clicks", ["visitor", "thing", "when"], "interactions"),  # its name says so, and who it was
         ("weather", ["day", "rain"], None),
     ],
 )
