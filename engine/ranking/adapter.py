@@ -1,11 +1,13 @@
-"""Adapts the model to one user in numpy: what `MetaModel.adapt` gives, without the overhead of tensors.
+"""Adapts the model to one user: what `MetaModel.adapt` gives, without the overhead of tensors.
 
 Knows nothing of catalogues beyond the items of the events. Equal to the model's own within rounding.
 
-Shapes: S support, D embedding, F user features, R signals, A groups of ages, H groups of hours.
+Shapes: S support, D embedding, F user features, R signals, A ages, H groups of hours.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -14,14 +16,15 @@ from numpy.typing import NDArray
 from engine.data.episodes import Episodes, support_only
 from engine.data.events import Support
 from engine.learning import inner_loop as loop
-from engine.learning.evidence import N_GROUPS, N_HOUR_GROUPS
+from engine.learning.evidence import N_GROUPS
 from engine.learning.meta import MetaModel, View, doubted, relative_popularity
 from engine.learning.objectives import Rating
 from engine.ranking.arrays import array, group
+from engine.ranking.compiled import compiled
 from engine.ranking.posterior import Array, Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
 
 AGES = 2**N_GROUPS
-_NEWEST_LAST: NDArray[np.int64] = np.arange(AGES)[::-1]
+"""From here on all ages are alike."""
 
 
 class Adapter:
@@ -40,7 +43,6 @@ class Adapter:
         self._precision_R = array(evidence.precision_R).astype(np.float64)
         recency = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
         self._told_RA = self._precision_R[:, None] + recency
-        self._undated_precision_RA = np.logaddexp(0.0, self._told_RA)
         self._elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
 
     @property
@@ -52,7 +54,7 @@ class Adapter:
         self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
     ) -> NDArray[np.float64]:
         """How much a fresh event of this signal would tell about each item, (N,)."""
-        precision = self._undated_precision_RA[signal, 0]
+        precision = np.logaddexp(0.0, self._told_RA[signal, 0])
         if self._inner.likelihood == "gaussian":
             return np.full(len(phi_ND), precision)
         p_N = 1 / (1 + np.exp(-(phi_ND @ posterior.mean_D)))
@@ -76,14 +78,7 @@ class Adapter:
         target_S = self._target_R[support.signal]
         if self._is_rating:
             target_S = target_S - self._base_N[support.item_row]
-        kind_and_age = support.signal, ages(len(support.signal))
-        newest = np.fmax.reduce(support.timestamp, initial=np.nan)
-        if newest != newest:
-            return target_S, self._undated_precision_RA[kind_and_age]
-        hours_S = np.nan_to_num((newest - support.timestamp) / 3600.0).astype(np.float32)
-        _, exponent_S = np.frexp(hours_S + np.float32(1.0))
-        elapsed_S = self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
-        return target_S, np.logaddexp(0.0, self._told_RA[kind_and_age] + elapsed_S)
+        return target_S, _precision(support.signal, support.timestamp, self._told_RA, self._elapsed_H)
 
     @torch.inference_mode()
     def _doubted(
@@ -105,11 +100,25 @@ class Adapter:
         return np.asarray(posterior.w_BD[0].numpy(), np.float64)
 
 
-def ages(n_events: int) -> NDArray[np.int64]:
-    """How many events came after each, oldest first, (S,); all beyond the last group alike."""
-    if n_events <= AGES:
-        return np.asarray(_NEWEST_LAST[AGES - n_events :])
-    return np.asarray(np.minimum(np.arange(n_events)[::-1], AGES - 1))
+@compiled
+def _precision(
+    signal: NDArray[np.int64],
+    timestamp: NDArray[np.float64],
+    told_RA: NDArray[np.float64],
+    elapsed_H: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    newest = np.nan
+    for time in timestamp:
+        if not newest >= time:
+            newest = time if time == time else newest
+    precision_S = np.empty(len(signal))
+    for s in range(len(signal)):
+        told = told_RA[signal[s], min(len(signal) - 1 - s, told_RA.shape[1] - 1)]
+        if timestamp[s] == timestamp[s]:
+            hours = np.float32((newest - timestamp[s]) / 3600.0) + np.float32(1.0)
+            told += elapsed_H[min(math.frexp(hours)[1], len(elapsed_H)) - 1]
+        precision_S[s] = max(told, 0.0) + math.log1p(math.exp(-abs(told)))
+    return precision_S
 
 
 def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Episodes:
