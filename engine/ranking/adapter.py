@@ -8,6 +8,7 @@ Shapes: S support, D embedding, F user features, R signals, A ages, H groups of 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,23 +28,34 @@ AGES = 2**N_GROUPS
 """From here on all ages are alike."""
 
 
+class _Said(NamedTuple):
+    """What events say, by item, signal and age."""
+
+    phi_ND: NDArray[np.float32]
+    offset_N: NDArray[np.float32]  # taken off what a rating says
+    target_R: NDArray[np.float64]
+    told_RA: NDArray[np.float64]  # precision before softplus
+    elapsed_H: NDArray[np.float64]
+
+
 class Adapter:
     """Prior + support -> posterior, for one user at a time."""
 
     def __init__(self, model: MetaModel, view: View) -> None:
         self._model, self._view, self._inner, self._doubt = model, view, model.inner, model.doubt
-        self._is_rating = isinstance(model.objective, Rating)
         self._phi_ND = array(view.phi_ND)
-        self._base_N = array(view.base_N)
         self._popularity_N = relative_popularity(view.base_N)
         self.prior = Gaussian.of(array(view.factor_DD))
         self._from_features_FD = array(model.prior.from_features_FD).astype(np.float64)
+        base_N = array(view.base_N)
+        offset_N = base_N if isinstance(model.objective, Rating) else np.zeros_like(base_N)
         evidence = model.evidence
-        self._target_R = array(evidence.target_R).astype(np.float64)
-        self._precision_R = array(evidence.precision_R).astype(np.float64)
-        recency = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
-        self._told_RA = self._precision_R[:, None] + recency
-        self._elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
+        recency_A = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
+        target_R, precision_R = (
+            array(x_R).astype(np.float64) for x_R in (evidence.target_R, evidence.precision_R)
+        )
+        elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
+        self._said = _Said(self._phi_ND, offset_N, target_R, precision_R[:, None] + recency_A, elapsed_H)
 
     @property
     def is_exact(self) -> bool:
@@ -54,7 +66,7 @@ class Adapter:
         self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
     ) -> NDArray[np.float64]:
         """How much a fresh event of this signal would tell about each item, (N,)."""
-        precision = np.logaddexp(0.0, self._told_RA[signal, 0])
+        precision = np.logaddexp(0.0, self._said.told_RA[signal, 0])
         if self._inner.likelihood == "gaussian":
             return np.full(len(phi_ND), precision)
         p_N = 1 / (1 + np.exp(-(phi_ND @ posterior.mean_D)))
@@ -62,23 +74,16 @@ class Adapter:
 
     def __call__(self, support: Support, user_x: NDArray[np.float32]) -> UserPosterior:
         """The user's posterior. By descent its centre alone: the covariance then means nothing."""
-        w0_D = user_x @ self._from_features_FD
-        phi_SD = self._phi_ND[support.item_row].astype(np.float64)
         if not isinstance(self._inner, loop.ClosedForm):
-            return UserPosterior(self._descended(support, user_x), phi_SD[:0], np.empty(0), self.prior)
-        target_S, precision_S = self._evidence(support)
+            none_SD = np.empty((0, self._phi_ND.shape[1]))
+            return UserPosterior(self._descended(support, user_x), none_SD, np.empty(0), self.prior)
+        w0_D = user_x @ self._from_features_FD
+        phi_SD, target_S, precision_S = _told(support.item_row, support.signal, support.timestamp, self._said)
         if self._doubt is not None and len(target_S):
             precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
         if self._inner.likelihood == "gaussian":
             return gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
         return bernoulli_posterior(w0_D, phi_SD, target_S.clip(0.0, 1.0), precision_S, self.prior)
-
-    def _evidence(self, support: Support) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What `Evidence` says of one user's events: target and precision, (S,)."""
-        target_S = self._target_R[support.signal]
-        if self._is_rating:
-            target_S = target_S - self._base_N[support.item_row]
-        return target_S, _precision(support.signal, support.timestamp, self._told_RA, self._elapsed_H)
 
     @torch.inference_mode()
     def _doubted(
@@ -101,24 +106,28 @@ class Adapter:
 
 
 @compiled
-def _precision(
-    signal: NDArray[np.int64],
-    timestamp: NDArray[np.float64],
-    told_RA: NDArray[np.float64],
-    elapsed_H: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    newest = np.nan
+def _told(
+    item_row: NDArray[np.int64], signal: NDArray[np.int64], timestamp: NDArray[np.float64], said: _Said
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What `Evidence` says of one user's events: phi, (S, D), target and precision, (S,)."""
+    n_events, newest = len(item_row), np.nan
     for time in timestamp:
-        if not newest >= time:
-            newest = time if time == time else newest
-    precision_S = np.empty(len(signal))
-    for s in range(len(signal)):
-        told = told_RA[signal[s], min(len(signal) - 1 - s, told_RA.shape[1] - 1)]
+        if not newest >= time and time == time:
+            newest = time
+    phi_SD, target_S, precision_S = (
+        np.empty((n_events, said.phi_ND.shape[1])),
+        np.empty(n_events),
+        np.empty(n_events),
+    )
+    for s in range(n_events):
+        told = said.told_RA[signal[s], min(n_events - 1 - s, AGES - 1)]
         if timestamp[s] == timestamp[s]:
             hours = np.float32((newest - timestamp[s]) / 3600.0) + np.float32(1.0)
-            told += elapsed_H[min(math.frexp(hours)[1], len(elapsed_H)) - 1]
+            told += said.elapsed_H[min(math.frexp(hours)[1], len(said.elapsed_H)) - 1]
         precision_S[s] = max(told, 0.0) + math.log1p(math.exp(-abs(told)))
-    return precision_S
+        target_S[s] = said.target_R[signal[s]] - said.offset_N[item_row[s]]
+        phi_SD[s] = said.phi_ND[item_row[s]]
+    return phi_SD, target_S, precision_S
 
 
 def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Episodes:

@@ -88,7 +88,7 @@ def gaussian_posterior(
     prior: Gaussian,
 ) -> UserPosterior:
     """Of events that say a number; `closed_form.posterior_dual` for one user."""
-    mean_D = _mean(w0_D, support_SD, target_S, precision_S, prior, _spread(support_SD, prior))
+    mean_D = _gaussian_mean(w0_D, support_SD, target_S, precision_S, prior)
     return UserPosterior(mean_D, support_SD, precision_S, prior)
 
 
@@ -105,6 +105,17 @@ def bernoulli_posterior(
 
 
 @compiled
+def _gaussian_mean(
+    w0_D: NDArray[np.float64],
+    support_SD: NDArray[np.float64],
+    target_S: NDArray[np.float64],
+    precision_S: NDArray[np.float64],
+    prior: Gaussian,
+) -> NDArray[np.float64]:
+    return _mean(w0_D, support_SD, target_S, precision_S, prior, np.dot(support_SD, prior.covariance_DD))
+
+
+@compiled
 def _mode(
     w0_D: NDArray[np.float64],
     support_SD: NDArray[np.float64],
@@ -112,7 +123,7 @@ def _mode(
     precision_S: NDArray[np.float64],
     prior: Gaussian,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    spread_SD, w_D = _spread(support_SD, prior), w0_D
+    spread_SD, w_D = np.dot(support_SD, prior.covariance_DD), w0_D
     for _ in range(STEPS):
         score_S = np.dot(support_SD, w_D)
         p_S = 1 / (1 + np.exp(-score_S))
@@ -121,11 +132,6 @@ def _mode(
         w_D = _mean(w0_D, support_SD, target_S, precision_S * variance_S, prior, spread_SD)
     p_S = 1 / (1 + np.exp(-np.dot(support_SD, w_D)))
     return w_D, precision_S * p_S * (1 - p_S)
-
-
-@compiled
-def _spread(support_SD: NDArray[np.float64], prior: Gaussian) -> NDArray[np.float64]:
-    return np.asarray(np.dot(support_SD, prior.covariance_DD))
 
 
 @compiled
