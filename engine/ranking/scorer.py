@@ -25,7 +25,7 @@ from engine.ranking.base_shift import NO_SHIFT, BaseShift, UserShift
 from engine.ranking.explore import Explore
 from engine.ranking.layout import laid_out
 from engine.ranking.posterior import UserPosterior, quadratic
-from engine.ranking.search import Aim, best, best_of, scores_of
+from engine.ranking.search import Aim, best, scores_of
 from engine.ranking.slate import best_rows
 from engine.stopwatch import lap
 
@@ -75,8 +75,9 @@ class Scorer:
         """Compile what requests need, or load it, before the first one."""
         one, x_F = np.zeros(1, np.int64), np.zeros(self._n_features, np.float32)
         user = self.adapt(Support(one, one, np.full(1, np.nan), ()), x_F)
-        for allowed_N in (None, np.zeros(self.n_items, np.bool_)):
-            self.best(user, 1, allowed_N, how=Explore("ucb") if self.adapter.is_exact else None)
+        if self._is_linear:
+            rows, _ = best(self._tables, self._aim(user), 1, _ALL, one)
+            scores_of(self._tables, self._aim(user), rows)
 
     @property
     def n_items(self) -> int:
@@ -120,9 +121,11 @@ class Scorer:
             if not self._is_linear:
                 return self._best_of_all(user, k, allowed_N, barred)
             aim, k = self._aim(user, how), min(k, self.n_items)
-            rows = _few(allowed_N)
+            rows = _few(allowed_N, barred)
             if rows is not None:
-                rows_K, scores_K = best_of(self._tables, aim, k, rows, barred)
+                scores = scores_of(self._tables, aim, rows)
+                order_K = np.lexsort((rows, -scores))[:k]
+                rows_K, scores_K = rows[order_K], scores[order_K]
             else:
                 rows_K, scores_K = best(
                     self._tables, aim, k, _ALL if allowed_N is None else allowed_N, barred
@@ -188,9 +191,9 @@ class Scorer:
         return np.asarray(with_N / np.maximum(self.prior_deviation * self.prior_deviation[row], 1e-12))
 
 
-def _few(allowed_N: NDArray[np.bool_] | None) -> NDArray[np.int64] | None:
+def _few(allowed_N: NDArray[np.bool_] | None, barred: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """The rows to score where they are few; None where the whole catalogue is searched sooner."""
     if allowed_N is None:
         return None
     rows = np.flatnonzero(allowed_N)
-    return rows if len(rows) * FEW <= len(allowed_N) else None
+    return np.setdiff1d(rows, barred) if len(rows) * FEW <= len(allowed_N) else None

@@ -85,16 +85,6 @@ def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred:
 
 
 @compiled
-def best_of(tables: Tables, aim: Aim, k: int, rows: Rows, barred: Rows) -> tuple[Rows, Floats]:
-    """The same among some rows, without bounds."""
-    row_K, score_K, n = np.empty(k, np.int64), np.empty(k, np.float32), 0
-    for row in rows:
-        if _may(row, np.empty(0, np.bool_), barred):
-            n = _keep(row, _unshifted(tables, aim, row) + _shift(tables, aim, row), n, row_K, score_K)
-    return row_K[:n], score_K[:n]
-
-
-@compiled
 def scores_of(tables: Tables, aim: Aim, rows: Rows) -> Floats:
     """What some items are ordered by, (len(rows),)."""
     scores = np.empty(len(rows), np.float32)

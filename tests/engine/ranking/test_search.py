@@ -12,7 +12,7 @@ from engine import Recommender
 from engine.learning.objectives import Click, Objective, Ranking
 from engine.ranking import adapter, base_shift, compiled, posterior, search
 from engine.ranking.layout import laid_out
-from engine.ranking.search import BLOCK, Aim, best, best_of, scores_of
+from engine.ranking.search import BLOCK, Aim, best, scores_of
 from engine.ranking.top_k import top_k
 from tests.synthetic import synthetic_artifact
 
@@ -50,12 +50,9 @@ def test_the_best_are_those_of_a_full_sort_and_ties_go_to_the_lower_row(
     expected_N[~allowed_N] = np.nan
     expected_N[barred] = np.nan
     expected = kept(expected_N, k)
-    for rows, scores in (
-        best(tables, aim(u_D), k, allowed_N, barred),
-        best_of(tables, aim(u_D), k, np.flatnonzero(allowed_N), barred),
-    ):
-        np.testing.assert_array_equal(rows, expected)
-        np.testing.assert_array_equal(scores, expected_N[expected])
+    rows, scores = best(tables, aim(u_D), k, allowed_N, barred)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(scores, expected_N[expected])
 
 
 @pytest.mark.parametrize("bonus", [0.0, 2.0])
