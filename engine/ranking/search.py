@@ -23,9 +23,8 @@ from engine.ranking.compiled import compiled
 BLOCK = 512
 ROUNDING = 3e-5
 """By how much, of its size, a bound may fall below its score."""
-_TOUCHED = np.geomspace(LEAST, 20.0, 8)
-_SLOPE, _OFFSET = (1 / _TOUCHED).astype(np.float32), (np.log(_TOUCHED) - 1).astype(np.float32)
-"""Tangents of the logarithm, which lies below each of them."""
+_CURVE, _LIFT = np.float32(1 / 3), np.float32(0.0098)
+"""``log2(1 + m) <= m + CURVE m (1 - m) + LIFT`` for m in 0..1, by at most twice the lift."""
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -74,13 +73,22 @@ def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred:
             continue
         _bounds(tables, aim, g, weight_E, upper_B, shift_B)
         for j in range(BLOCK):
+            if upper_B[j] < reach:
+                continue
             row = tables.row_GB[g, j]
-            if upper_B[j] >= reach and row >= 0 and _may(row, allowed_N, barred):
-                score = _unshifted(tables, aim, row)
-                if score + shift_B[j] >= reach:
-                    n = _keep(row, score + _shift(tables, aim, row), n, row_K, score_K)
-                    if n == k:
-                        reach = score_K[-1] - np.float32(ROUNDING) * (np.float32(1) + abs(score_K[-1]))
+            if row < 0 or not _may(row, allowed_N, barred):
+                continue
+            score = _unshifted(aim.u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
+            if aim.bonus > 0:
+                score += _bonus(aim.bonus, aim.covariance_DD, tables.phi_ND[row])
+            if score + shift_B[j] < reach:
+                continue
+            column = tables.column_N[row]
+            if column >= 0:
+                score += _shift(aim.z_M, tables.weight_CM[column], aim.gain)
+            n = _keep(row, score, n, row_K, score_K)
+            if n == k:
+                reach = score_K[-1] - np.float32(ROUNDING) * (np.float32(1) + abs(score_K[-1]))
     return row_K[:n], score_K[:n]
 
 
@@ -89,7 +97,14 @@ def scores_of(tables: Tables, aim: Aim, rows: Rows) -> Floats:
     """What some items are ordered by, (len(rows),)."""
     scores = np.empty(len(rows), np.float32)
     for i in range(len(rows)):
-        scores[i] = _unshifted(tables, aim, rows[i]) + _shift(tables, aim, rows[i])
+        row = rows[i]
+        score = _unshifted(aim.u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
+        if aim.bonus > 0:
+            score += _bonus(aim.bonus, aim.covariance_DD, tables.phi_ND[row])
+        column = tables.column_N[row]
+        if column >= 0:
+            score += _shift(aim.z_M, tables.weight_CM[column], aim.gain)
+        scores[i] = score
     return scores
 
 
@@ -126,13 +141,14 @@ def _bounds(tables: Tables, aim: Aim, g: int, weight_E: Floats, upper_B: Floats,
     _add_rows(weight_E, tables.sketch_GEB[g], upper_B)
     if g < len(tables.ridge_G6B):
         _add_rows(aim.length_6, tables.ridge_G6B[g], shift_B)
-        gain, least = np.float32(aim.gain), np.float32(LEAST)
+        gain, least = np.float32(aim.gain * math.log(2)), np.float32(LEAST)
         for j in range(BLOCK):
-            ratio = max(shift_B[j], least)
-            log = ratio * _SLOPE[0] + _OFFSET[0]
-            for t in range(1, 8):
-                log = min(log, ratio * _SLOPE[t] + _OFFSET[t])
-            shift_B[j] = gain * log
+            shift_B[j] = max(shift_B[j], least)
+        bits_B = shift_B.view(np.int32)  # exponent and mantissa: log2 but for a curve
+        for j in range(BLOCK):
+            m = np.float32(bits_B[j] & 0x7FFFFF) * np.float32(2**-23)
+            log2 = np.float32((bits_B[j] >> 23) - 127) + m + _CURVE * m * (np.float32(1) - m) + _LIFT
+            shift_B[j] = gain * log2
             upper_B[j] += shift_B[j]
 
 
@@ -148,24 +164,21 @@ def _add_rows(weight_E: Floats, table_EB: Floats, sum_B: Floats) -> None:
 
 
 @compiled
-def _unshifted(tables: Tables, aim: Aim, row: int) -> np.float32:
-    """An item's score but for the shift."""
-    score = _dot(aim.u_D, tables.phi_ND[row]) + np.float32(aim.base_weight) * tables.base_N[row]
-    if aim.bonus > 0:
-        variance, phi_D = 0.0, tables.phi_ND[row]
-        for d in range(len(phi_D)):
-            variance += phi_D[d] * _dot(aim.covariance_DD[d], phi_D)
-        score += np.float32(aim.bonus * math.sqrt(max(variance, 0.0)))
-    return np.float32(score)
+def _unshifted(u_D: Floats, phi_D: Floats, base_weight: float, base: np.float32) -> np.float32:
+    return np.float32(_dot(u_D, phi_D) + np.float32(base_weight) * base)
 
 
 @compiled
-def _shift(tables: Tables, aim: Aim, row: int) -> np.float32:
-    column = tables.column_N[row]
-    if column < 0:
-        return np.float32(0)
-    ratio = _dot(aim.z_M, tables.weight_CM[column])
-    return np.float32(aim.gain * math.log(max(ratio, LEAST)))
+def _bonus(bonus: float, covariance_DD: NDArray[np.float64], phi_D: Floats) -> np.float32:
+    variance = 0.0
+    for d in range(len(phi_D)):
+        variance += phi_D[d] * _dot(covariance_DD[d], phi_D)
+    return np.float32(bonus * math.sqrt(max(variance, 0.0)))
+
+
+@compiled
+def _shift(z_M: Floats, weight_M: Floats, gain: float) -> np.float32:
+    return np.float32(gain * math.log(max(_dot(z_M, weight_M), LEAST)))
 
 
 @compiled

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numba.core.dispatcher import Dispatcher
 
 from engine import Recommender
+from engine.learning.episodic_ridge import LEAST
 from engine.learning.objectives import Click, Objective, Ranking
 from engine.ranking import adapter, base_shift, compiled, posterior, search
 from engine.ranking.layout import laid_out
@@ -68,6 +69,22 @@ def test_ascending_scores_and_a_bonus_change_nothing(bonus: float) -> None:
     np.testing.assert_array_equal(rows, kept(expected_N, 20))
     np.testing.assert_allclose(scores, expected_N[rows], rtol=1e-5)
     np.testing.assert_allclose(scores_of(tables, wanted, rows), scores, rtol=0)
+
+
+def test_the_bound_of_a_shift_lies_close_above_it() -> None:
+    """However unlike the user is to all others: ratios are far from 1 in trained models."""
+    ratio_N = np.geomspace(1e-3, 1e5, BLOCK).astype(np.float32)
+    tables = laid_out(np.zeros((BLOCK, DIM), np.float32), np.zeros(BLOCK, np.float32), np.eye(DIM), None)
+    ridge_G6B = np.zeros((1, 6, BLOCK), np.float32)
+    ridge_G6B[0, 5] = ratio_N
+    tables = tables._replace(ridge_G6B=ridge_G6B)
+    shifted = aim(np.zeros(DIM))._replace(length_6=np.eye(6, dtype=np.float32)[5], gain=0.7)
+    upper_B, shift_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    search._bounds(tables, shifted, 0, np.zeros(4, np.float32), upper_B, shift_B)
+    above = shift_B - 0.7 * np.log(np.maximum(ratio_N, LEAST))
+    assert above.min() >= -1e-6
+    assert above.max() < 0.7 * 0.015
+    np.testing.assert_array_equal(upper_B, shift_B)
 
 
 def versions() -> dict[str, int]:
