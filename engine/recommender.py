@@ -176,9 +176,10 @@ class Recommender:
         because: list[tuple[Because, ...]] = [()] * len(slate_K)
         if explain:
             because = self._because(adapted, user, allowed_N, slate_K, exclude_seen)
-        predictions = self._predictions(scores_K)
-        item_ids = map(self.item_ids.__getitem__, slate_K.tolist())
-        items = tuple(map(Recommendation, item_ids, scores_K.tolist(), because, predictions, deviation_K))
+        with lap("top_k"):
+            predictions = self._predictions(scores_K)
+            item_ids = map(self.item_ids.__getitem__, slate_K.tolist())
+            items = tuple(map(Recommendation, item_ids, scores_K.tolist(), because, predictions, deviation_K))
         return Slate(
             items, len(adapted.support.item_row), adapted.support.ignored, unknown, self._unused(user)
         )

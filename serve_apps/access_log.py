@@ -3,15 +3,21 @@
 No personal data: the path's pattern stands for the path (which may hold a user's id), the name of the API
 key for the caller; query strings, bodies and addresses are left out. Ray Serve's own access log writes paths
 out: keep it off.
+
+In a replica the lines stand in a file of their own beside Serve's (``own_file``): Serve's way of writing one
+costs as much as the search for what to show.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_apps.trace import REQUEST_ID, age_s, caller, pattern, request_id, start
@@ -20,6 +26,44 @@ if TYPE_CHECKING:  # brings Ray
     from serve_apps.telemetry import Telemetry
 
 _log = logging.getLogger(__name__)
+_ID_HEADER = REQUEST_ID.lower().encode()
+
+
+PAUSE_S = 1.0
+
+
+class _AtOnce(logging.Handler):
+    """Writes the lines of a second at once: to write is dear. Knows the running event loop's clock only."""
+
+    def __init__(self, file: RotatingFileHandler) -> None:
+        super().__init__()
+        self._file, self._lines = file, list[str]()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())
+        if len(self._lines) == 1:
+            asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            self._file.handle(logging.makeLogRecord({"msg": "\n".join(lines)}))
+
+    def close(self) -> None:
+        self.flush()
+        self._file.close()
+        super().close()
+
+
+def own_file(serve: logging.Logger) -> None:
+    """Write the lines beside the file that ``serve`` logs to, if there is one; of its size and number."""
+    files = (getattr(handler, "target", None) for handler in serve.handlers)
+    file = next((file for file in files if isinstance(file, RotatingFileHandler)), None)
+    if file is None:
+        return
+    path = Path(file.baseFilename)
+    own = RotatingFileHandler(path.with_name(f"access_{path.name}"), "a", file.maxBytes, file.backupCount)
+    _log.handlers, _log.propagate = [_AtOnce(own)], False
 
 
 class AccessLog:
@@ -38,7 +82,7 @@ class AccessLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = own_id
+                message["headers"].append((_ID_HEADER, own_id.encode()))
             await send(message)
 
         try:
@@ -61,6 +105,7 @@ class AccessLog:
 def _line(scope: Scope, status: int, seconds: float) -> str:
     return json.dumps(
         {
+            "at": round(time.time(), 3),
             "request_id": request_id(scope),
             "method": scope["method"],
             "path": pattern(scope),

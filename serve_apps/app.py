@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ray import serve
 
 from engine import Recommender
+from serve_apps.access_log import own_file
 from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
 from serve_apps.model_registry import ModelRegistry
@@ -39,7 +40,9 @@ class RecommendationsReplica:
     """One replica: the models, loaded once, and the application in front of them."""
 
     def __init__(self, args: AppArgs, loader: Loader) -> None:
-        logging.getLogger("serve_apps").parent = logging.getLogger("ray.serve")  # Serve's files and level
+        serve_logger = logging.getLogger("ray.serve")
+        logging.getLogger("serve_apps").parent = serve_logger  # Serve's files and level
+        own_file(serve_logger)
         self._args = args
         artifact, registry = args.artifact and Path(args.artifact), args.registry and Path(args.registry)
         self._models = Models(loader, artifact or None, ModelRegistry(registry) if registry else None)

@@ -44,7 +44,8 @@ class ServedModel:
 
     def __init__(self, recommender: Recommender) -> None:
         self._recommender = recommender
-        self._titles = recommender.titles
+        titles = recommender.titles or ()
+        self._title_of = {i: title for i, title in zip(recommender.item_ids, titles, strict=False) if title}
         self._search = ItemSearch(recommender.item_ids, recommender.titles)
         self._features = ItemFeatures(recommender.catalogue, shown_beside=TITLE_COLUMNS)
         popular = np.argsort(-recommender.popularity, kind="stable")
@@ -113,7 +114,7 @@ class ServedModel:
 
         questions, unread = self._ask(ask, history)
         items = [
-            Question(item_id=q.item_id, title=self._title(q.item_id), gain=q.gain, known=q.known)
+            Question(item_id=q.item_id, title=self._title_of.get(q.item_id), gain=q.gain, known=q.known)
             for q in questions.items
         ]
         return ElicitAnswer(items=items, **self._about(questions, unread))
@@ -123,7 +124,7 @@ class ServedModel:
         if self._search.row_of(item_id) is None:
             return None
         items = [
-            SimilarItem(item_id=s.item_id, title=self._title(s.item_id), similarity=s.similarity)
+            SimilarItem(item_id=s.item_id, title=self._title_of.get(s.item_id), similarity=s.similarity)
             for s in self._recommender.similar(item_id, k)
         ]
         return SimilarAnswer(items=items, model_version=self.version)
@@ -169,7 +170,7 @@ class ServedModel:
             lists=[
                 ComparedList(
                     method=method,
-                    items=[CatalogueItem(item_id=i, title=self._title(i)) for i in ids],
+                    items=[CatalogueItem(item_id=i, title=self._title_of.get(i)) for i in ids],
                 )
                 for method, ids in lists.items()
             ],
@@ -182,7 +183,7 @@ class ServedModel:
             items=[
                 CatalogueItem(
                     item_id=self._recommender.item_ids[row],
-                    title=self._title(self._recommender.item_ids[row]),
+                    title=self._title_of.get(self._recommender.item_ids[row]),
                     features=self._features.of(row) if query.features else None,
                 )
                 for row in self._rows(query)
@@ -220,14 +221,9 @@ class ServedModel:
             manifest=dict(self._recommender.manifest),
         )
 
-    def _title(self, item_id: str) -> str | None:
-        if self._titles is None or (row := self._search.row_of(item_id)) is None:
-            return None
-        return self._titles[row] or None
-
     def _item(self, item: Recommendation, explain: bool) -> dict[str, Any]:
         """What a `RecommendedItem` says."""
-        told: dict[str, Any] = self._named(item.item_id)
+        told = self._named(item.item_id)
         told["score"] = item.score
         if item.prediction is not None:
             told["prediction"] = item.prediction
@@ -235,15 +231,11 @@ class ServedModel:
             told["uncertainty"] = item.uncertainty
         if explain:
             told["because"] = [
-                {
-                    **self._named(b.item_id),
-                    "score_change": b.score_change,
-                    "rank_without": b.rank_without,
-                }
+                {**self._named(b.item_id), "score_change": b.score_change, "rank_without": b.rank_without}
                 for b in item.because
             ]
         return told
 
     def _named(self, item_id: str) -> dict[str, Any]:
-        title = self._title(item_id)
+        title = self._title_of.get(item_id)
         return {"item_id": item_id} if title is None else {"item_id": item_id, "title": title}

@@ -6,14 +6,14 @@ None of it is personal data: the pattern stands for the path, which may hold a u
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 REQUEST_ID = "X-Request-ID"
+_HEADER = REQUEST_ID.lower().encode()
 NOBODY = "nobody"  # the caller where no API keys are asked for
 
 _ID, _CALLER, _STARTED = "firstclick.request_id", "firstclick.caller", "firstclick.started"
@@ -23,8 +23,8 @@ _GOOD_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 def request_id(scope: Scope) -> str:
     """The id that the caller sent, if it is short and plain; else one made here, the same at every call."""
     if _ID not in scope:
-        sent = Headers(scope=scope).get(REQUEST_ID, "")
-        scope[_ID] = sent if _GOOD_ID.fullmatch(sent) else uuid.uuid4().hex
+        sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")
+        scope[_ID] = sent if _GOOD_ID.fullmatch(sent) else os.urandom(16).hex()
     return str(scope[_ID])
 
 

@@ -20,6 +20,7 @@ from engine.errors import RequestError
 
 FIELDS = frozenset({"item_id", "value", "event", "timestamp"})
 _ID_AND_VALUE, _NUMBERS = itemgetter("item_id", "value"), frozenset({float, int})
+_UNDATED = np.array([np.nan])
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,8 @@ def _plain(
     rows, kinds = list(map(item_rows.get, item_ids)), list(map(levels.get, values))
     if None in rows or None in kinds:
         return None
-    undated = np.full(len(rows), np.nan)
-    return Support(np.array(rows, dtype=np.int64), np.array(kinds, dtype=np.int64), undated, ())
+    row_and_kind = np.array((rows, kinds), dtype=np.int64)
+    return Support(row_and_kind[0], row_and_kind[1], _UNDATED.repeat(len(rows)), ())
 
 
 def _read_event(

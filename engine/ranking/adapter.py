@@ -1,11 +1,14 @@
-"""Adapts the model to one user in numpy: what `MetaModel.adapt` gives, without the overhead of tensors.
+"""Adapts the model to one user: what `MetaModel.adapt` gives, without the overhead of tensors.
 
 Knows nothing of catalogues beyond the items of the events. Equal to the model's own within rounding.
 
-Shapes: S support, D embedding, F user features, R signals, A groups of ages, H groups of hours.
+Shapes: S support, D embedding, F user features, R signals, A ages, H groups of hours.
 """
 
 from __future__ import annotations
+
+import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,14 +17,25 @@ from numpy.typing import NDArray
 from engine.data.episodes import Episodes, support_only
 from engine.data.events import Support
 from engine.learning import inner_loop as loop
-from engine.learning.evidence import N_GROUPS, N_HOUR_GROUPS
+from engine.learning.evidence import N_GROUPS
 from engine.learning.meta import MetaModel, View, doubted, relative_popularity
 from engine.learning.objectives import Rating
 from engine.ranking.arrays import array, group
+from engine.ranking.compiled import compiled
 from engine.ranking.posterior import Array, Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
 
 AGES = 2**N_GROUPS
-_NEWEST_LAST: NDArray[np.int64] = np.arange(AGES)[::-1]
+"""From here on all ages are alike."""
+
+
+class _Said(NamedTuple):
+    """What events say, by item, signal and age."""
+
+    phi_ND: NDArray[np.float32]
+    offset_N: NDArray[np.float32]  # taken off what a rating says
+    target_R: NDArray[np.float64]
+    told_RA: NDArray[np.float64]  # precision before softplus
+    elapsed_H: NDArray[np.float64]
 
 
 class Adapter:
@@ -29,19 +43,19 @@ class Adapter:
 
     def __init__(self, model: MetaModel, view: View) -> None:
         self._model, self._view, self._inner, self._doubt = model, view, model.inner, model.doubt
-        self._is_rating = isinstance(model.objective, Rating)
         self._phi_ND = array(view.phi_ND)
-        self._base_N = array(view.base_N)
         self._popularity_N = relative_popularity(view.base_N)
         self.prior = Gaussian.of(array(view.factor_DD))
         self._from_features_FD = array(model.prior.from_features_FD).astype(np.float64)
+        base_N = array(view.base_N)
+        offset_N = base_N if isinstance(model.objective, Rating) else np.zeros_like(base_N)
         evidence = model.evidence
-        self._target_R = array(evidence.target_R).astype(np.float64)
-        self._precision_R = array(evidence.precision_R).astype(np.float64)
-        recency = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
-        self._told_RA = self._precision_R[:, None] + recency
-        self._undated_precision_RA = np.logaddexp(0.0, self._told_RA)
-        self._elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
+        recency_A = array(evidence.recency_A)[[group(age) for age in range(AGES)]]
+        target_R, precision_R = (
+            array(x_R).astype(np.float64) for x_R in (evidence.target_R, evidence.precision_R)
+        )
+        elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
+        self._said = _Said(self._phi_ND, offset_N, target_R, precision_R[:, None] + recency_A, elapsed_H)
 
     @property
     def is_exact(self) -> bool:
@@ -52,7 +66,7 @@ class Adapter:
         self, signal: int, phi_ND: NDArray[np.float32], posterior: UserPosterior
     ) -> NDArray[np.float64]:
         """How much a fresh event of this signal would tell about each item, (N,)."""
-        precision = self._undated_precision_RA[signal, 0]
+        precision = np.logaddexp(0.0, self._said.told_RA[signal, 0])
         if self._inner.likelihood == "gaussian":
             return np.full(len(phi_ND), precision)
         p_N = 1 / (1 + np.exp(-(phi_ND @ posterior.mean_D)))
@@ -60,30 +74,16 @@ class Adapter:
 
     def __call__(self, support: Support, user_x: NDArray[np.float32]) -> UserPosterior:
         """The user's posterior. By descent its centre alone: the covariance then means nothing."""
-        w0_D = user_x @ self._from_features_FD
-        phi_SD = self._phi_ND[support.item_row].astype(np.float64)
         if not isinstance(self._inner, loop.ClosedForm):
-            return UserPosterior(self._descended(support, user_x), phi_SD[:0], np.empty(0), self.prior)
-        target_S, precision_S = self._evidence(support)
+            none_SD = np.empty((0, self._phi_ND.shape[1]))
+            return UserPosterior(self._descended(support, user_x), none_SD, np.empty(0), self.prior)
+        w0_D = user_x @ self._from_features_FD
+        phi_SD, target_S, precision_S = _told(support.item_row, support.signal, support.timestamp, self._said)
         if self._doubt is not None and len(target_S):
             precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
         if self._inner.likelihood == "gaussian":
             return gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
         return bernoulli_posterior(w0_D, phi_SD, target_S.clip(0.0, 1.0), precision_S, self.prior)
-
-    def _evidence(self, support: Support) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What `Evidence` says of one user's events: target and precision, (S,)."""
-        target_S = self._target_R[support.signal]
-        if self._is_rating:
-            target_S = target_S - self._base_N[support.item_row]
-        kind_and_age = support.signal, ages(len(support.signal))
-        newest = np.fmax.reduce(support.timestamp, initial=np.nan)
-        if newest != newest:
-            return target_S, self._undated_precision_RA[kind_and_age]
-        hours_S = np.nan_to_num((newest - support.timestamp) / 3600.0).astype(np.float32)
-        _, exponent_S = np.frexp(hours_S + np.float32(1.0))
-        elapsed_S = self._elapsed_H[np.minimum(exponent_S - 1, N_HOUR_GROUPS)]
-        return target_S, np.logaddexp(0.0, self._told_RA[kind_and_age] + elapsed_S)
 
     @torch.inference_mode()
     def _doubted(
@@ -105,11 +105,29 @@ class Adapter:
         return np.asarray(posterior.w_BD[0].numpy(), np.float64)
 
 
-def ages(n_events: int) -> NDArray[np.int64]:
-    """How many events came after each, oldest first, (S,); all beyond the last group alike."""
-    if n_events <= AGES:
-        return np.asarray(_NEWEST_LAST[AGES - n_events :])
-    return np.asarray(np.minimum(np.arange(n_events)[::-1], AGES - 1))
+@compiled
+def _told(
+    item_row: NDArray[np.int64], signal: NDArray[np.int64], timestamp: NDArray[np.float64], said: _Said
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """What `Evidence` says of one user's events: phi, (S, D), target and precision, (S,)."""
+    n_events, newest = len(item_row), np.nan
+    for time in timestamp:
+        if not newest >= time and time == time:
+            newest = time
+    phi_SD, target_S, precision_S = (
+        np.empty((n_events, said.phi_ND.shape[1])),
+        np.empty(n_events),
+        np.empty(n_events),
+    )
+    for s in range(n_events):
+        told = said.told_RA[signal[s], min(n_events - 1 - s, AGES - 1)]
+        if timestamp[s] == timestamp[s]:
+            hours = np.float32((newest - timestamp[s]) / 3600.0) + np.float32(1.0)
+            told += said.elapsed_H[min(math.frexp(hours)[1], len(said.elapsed_H)) - 1]
+        precision_S[s] = max(told, 0.0) + math.log1p(math.exp(-abs(told)))
+        target_S[s] = said.target_R[signal[s]] - said.offset_N[item_row[s]]
+        phi_SD[s] = said.phi_ND[item_row[s]]
+    return phi_SD, target_S, precision_S
 
 
 def episodes_of(supports: list[Support], user_x_BF: NDArray[np.float32]) -> Episodes:

@@ -1,4 +1,4 @@
-"""One user's posterior, N(w, A^-1), in numpy: the inner loop without the overhead of tensors.
+"""One user's posterior, N(w, A^-1): the inner loop without the overhead of tensors.
 
 The readable form is `engine.learning.closed_form`; here its dual form serves a request in microseconds and
 also gives the covariance. Knows nothing of signals, items' names or scores.
@@ -8,20 +8,21 @@ Shapes: S support, D embedding, N items.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dposv
 
 from engine.learning.newton import LEAST_VARIANCE, STEPS
+from engine.ranking.compiled import compiled
 
 Array = NDArray[np.float32] | NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Gaussian:
+class Gaussian(NamedTuple):
     """The prior of everyone, but for its mean: precision A0 and covariance A0^-1, (D, D)."""
 
     precision_DD: NDArray[np.float64]
@@ -87,7 +88,7 @@ def gaussian_posterior(
     prior: Gaussian,
 ) -> UserPosterior:
     """Of events that say a number; `closed_form.posterior_dual` for one user."""
-    mean_D = _mean(w0_D, support_SD, target_S, precision_S, prior, support_SD.dot(prior.covariance_DD))
+    mean_D = _gaussian_mean(w0_D, support_SD, target_S, precision_S, prior)
     return UserPosterior(mean_D, support_SD, precision_S, prior)
 
 
@@ -99,17 +100,41 @@ def bernoulli_posterior(
     prior: Gaussian,
 ) -> UserPosterior:
     """Of events that say yes or no; `newton.posterior_newton` for one user, and its curvature there."""
-    spread_SD, w_D = support_SD @ prior.covariance_DD, w0_D
+    mean_D, curvature_S = _mode(w0_D, support_SD, wanted_S, precision_S, prior)
+    return UserPosterior(mean_D, support_SD, curvature_S, prior)
+
+
+@compiled
+def _gaussian_mean(
+    w0_D: NDArray[np.float64],
+    support_SD: NDArray[np.float64],
+    target_S: NDArray[np.float64],
+    precision_S: NDArray[np.float64],
+    prior: Gaussian,
+) -> NDArray[np.float64]:
+    return _mean(w0_D, support_SD, target_S, precision_S, prior, np.dot(support_SD, prior.covariance_DD))
+
+
+@compiled
+def _mode(
+    w0_D: NDArray[np.float64],
+    support_SD: NDArray[np.float64],
+    wanted_S: NDArray[np.float64],
+    precision_S: NDArray[np.float64],
+    prior: Gaussian,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    spread_SD, w_D = np.dot(support_SD, prior.covariance_DD), w0_D
     for _ in range(STEPS):
-        score_S = support_SD @ w_D
+        score_S = np.dot(support_SD, w_D)
         p_S = 1 / (1 + np.exp(-score_S))
         variance_S = np.maximum(p_S * (1 - p_S), LEAST_VARIANCE)
         target_S = score_S + (wanted_S - p_S) / variance_S
         w_D = _mean(w0_D, support_SD, target_S, precision_S * variance_S, prior, spread_SD)
-    p_S = 1 / (1 + np.exp(-(support_SD @ w_D)))
-    return UserPosterior(w_D, support_SD, precision_S * p_S * (1 - p_S), prior)
+    p_S = 1 / (1 + np.exp(-np.dot(support_SD, w_D)))
+    return w_D, precision_S * p_S * (1 - p_S)
 
 
+@compiled
 def _mean(
     w0_D: NDArray[np.float64],
     support_SD: NDArray[np.float64],
@@ -119,13 +144,31 @@ def _mean(
     spread_SD: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     n_events, dim = support_SD.shape
-    if not n_events:
-        return w0_D
     if n_events > dim:
-        weighted_SD = precision_S[:, None] * support_SD
-        right_D = prior.precision_DD @ w0_D + weighted_SD.T @ target_S
-        return np.asarray(np.linalg.solve(prior.precision_DD + weighted_SD.T @ support_SD, right_D))
-    gram_SS = spread_SD.dot(support_SD.T)
-    gram_SS.ravel()[:: n_events + 1] += 1 / precision_S
-    _, dual_S, _ = dposv(gram_SS, target_S - support_SD.dot(w0_D))
-    return np.asarray(w0_D + dual_S.dot(spread_SD))
+        weighted_DS = support_SD.T * precision_S
+        right_D = np.dot(prior.precision_DD, w0_D) + np.dot(weighted_DS, target_S)
+        return _solved(prior.precision_DD + np.dot(weighted_DS, support_SD), right_D)
+    gram_SS = np.dot(spread_SD, support_SD.T)
+    for s in range(n_events):
+        gram_SS[s, s] += 1 / precision_S[s]
+    dual_S = _solved(gram_SS, target_S - np.dot(support_SD, w0_D))
+    return np.asarray(w0_D + np.dot(dual_S, spread_SD))
+
+
+@compiled
+def _solved(a_NN: NDArray[np.float64], b_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x of ``A x = b``, A positive definite, by Cholesky; writes over both."""
+    for i in range(len(b_N)):
+        for j in range(i + 1):
+            left = a_NN[i, j]
+            for m in range(j):
+                left -= a_NN[i, m] * a_NN[j, m]
+            a_NN[i, j] = math.sqrt(left) if i == j else left / a_NN[j, j]
+        for m in range(i):
+            b_N[i] -= a_NN[i, m] * b_N[m]
+        b_N[i] /= a_NN[i, i]
+    for i in range(len(b_N) - 1, -1, -1):
+        b_N[i] /= a_NN[i, i]
+        for m in range(i):
+            b_N[m] -= a_NN[i, m] * b_N[i]
+    return b_N

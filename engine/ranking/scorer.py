@@ -9,7 +9,7 @@ Shapes: N catalogue, D embedding, B users, F user features, K slate.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,15 +21,17 @@ from engine.learning.descent import Descent
 from engine.learning.meta import MetaModel
 from engine.ranking.adapter import Adapter, episodes_of
 from engine.ranking.arrays import array, group
-from engine.ranking.base_shift import BaseShift, UserShift
-from engine.ranking.bounded import best_by_bound, best_of
+from engine.ranking.base_shift import NO_SHIFT, BaseShift, UserShift
 from engine.ranking.explore import Explore
+from engine.ranking.layout import laid_out
 from engine.ranking.posterior import UserPosterior, quadratic
-from engine.ranking.sketch import Sketch
+from engine.ranking.search import Aim, best, scores_of
+from engine.ranking.slate import best_rows
 from engine.stopwatch import lap
 
 FEW = 8
 """Where at most one in so many items is a candidate, only those are scored."""
+_NONE, _ALL = np.empty(0, np.int64), np.empty(0, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Adapted:
     support: Support
     user_x: NDArray[np.float32]
     posterior: UserPosterior
-    shift: UserShift | None  # of the base measure, where the model has an episodic ridge
+    shift: UserShift  # of the base measure
 
     @property
     def shots(self) -> int:
@@ -53,26 +55,36 @@ class Scorer:
         with torch.inference_mode():
             self._view = model.view()
         self._model, items = model, model.items
+        self._n_features = len(model.prior.x_mean_F)
         self.adapter = Adapter(model, self._view)
         self.phi_ND, self._base_N = array(self._view.phi_ND), array(self._view.base_N)
         self.known_N = array(items.known_N)
         self.scale_D = array((model.log_scale + model.log_scale_D).exp())
-        self._base_weight_A: list[np.float32] = list(array(model.log_base_weight_A.exp()))
+        self._base_weight_A: list[float] = array(model.log_base_weight_A.exp()).tolist()
         self._shift = None
         if model.ridge is not None:
             warm_N, x_mean_F = items.warm_N.numpy(), array(model.prior.x_mean_F)
             self._shift = BaseShift(model.ridge, array(items.spectral_ND), warm_N, x_mean_F)
         self._is_linear = not (isinstance(model.inner, Descent) and model.inner.hidden)
-        scale_DD = np.outer(self.scale_D, self.scale_D)
-        self._metric_DD = self.adapter.prior.covariance_DD * scale_DD  # covariance of u under the prior
-        self._sketch = Sketch(self.phi_ND, self._base_N, self._metric_DD)
+        self._scale_DD = np.outer(self.scale_D, self.scale_D).astype(np.float64)
+        self._metric_DD = self.adapter.prior.covariance_DD * self._scale_DD  # covariance of u under the prior
+        self._tables = laid_out(self.phi_ND, self._base_N, self._metric_DD, self._shift)
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Compile what requests need, or load it, before the first one."""
+        one, x_F = np.zeros(1, np.int64), np.zeros(self._n_features, np.float32)
+        user = self.adapt(Support(one, one, np.full(1, np.nan), ()), x_F)
+        if self._is_linear:
+            rows, _ = best(self._tables, self._aim(user), 1, _ALL, one)
+            scores_of(self._tables, self._aim(user), rows)
 
     @property
     def n_items(self) -> int:
         return len(self.phi_ND)
 
     def adapt(self, support: Support, user_x: NDArray[np.float32]) -> Adapted:
-        shift = None if self._shift is None else self._shift.of(support, user_x)
+        shift = NO_SHIFT if self._shift is None else self._shift.of(support, user_x)
         return Adapted(support, user_x, self.adapter(support, user_x), shift)
 
     def predict(self, supports: list[Support], user_x_BF: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -84,10 +96,11 @@ class Scorer:
         """Of every item, (N,)."""
         if not self._is_linear:
             return np.array(self.predict([user.support], user.user_x[None])[0])
-        scores_N = self._unshifted(user, self._scaled(user.posterior.mean_D), 0.0, slice(None))
-        if user.shift is not None:
-            scores_N[user.shift.layout.item_C] += user.shift.all()
-        return scores_N
+        scores_N = self.phi_ND @ self._scaled(user.posterior.mean_D)
+        scores_N += np.float32(self._base_weight(user)) * self._base_N
+        if self._shift is not None:
+            scores_N[self._shift.item_C] += self._shift.all(user.shift)
+        return np.asarray(scores_N)
 
     def best(
         self,
@@ -103,62 +116,48 @@ class Scorer:
             allowed_N: the candidates; None: all items.
             barred: rows that are left out besides.
         """
-        w_D, bonus = _explored(user.posterior, how)
-        u_D = self._scaled(w_D)
-        exact = partial(self._exact, user, u_D, bonus) if self._is_linear else None
-        rows = _few(allowed_N, barred)
-        if rows is not None and exact is not None:
-            with lap("score"):
-                scores = exact(rows)
-            with lap("top_k"):
-                rows_K, scores_K = best_of(rows, scores, k)
-        else:
-            with lap("score"):
-                upper_N = self._bounds(user, u_D, bonus)
-            if allowed_N is not None:
-                upper_N[~allowed_N] = -np.inf
-            if barred is not None:
-                upper_N[barred] = -np.inf
-            with lap("top_k"):
-                rows_K, scores_K = best_by_bound(upper_N, k, exact)
-        if how is not None:
-            scores_K = self._exact(user, self._scaled(user.posterior.mean_D), 0.0, rows_K)
-        return rows_K, scores_K
+        barred = _NONE if barred is None else barred
+        with lap("score"):
+            if not self._is_linear:
+                return self._best_of_all(user, k, allowed_N, barred)
+            aim, k = self._aim(user, how), min(k, self.n_items)
+            rows = _few(allowed_N, barred)
+            if rows is not None:
+                scores = scores_of(self._tables, aim, rows)
+                order_K = np.lexsort((rows, -scores))[:k]
+                rows_K, scores_K = rows[order_K], scores[order_K]
+            else:
+                rows_K, scores_K = best(
+                    self._tables, aim, k, _ALL if allowed_N is None else allowed_N, barred
+                )
+            if how is not None:
+                scores_K = scores_of(self._tables, self._aim(user), rows_K)
+            return rows_K, scores_K
 
-    def _bounds(self, user: Adapted, u_D: NDArray[np.float32], bonus: float) -> NDArray[np.float32]:
-        """At least what each item is ordered by, (N,); just that where the model is not linear."""
-        if not self._is_linear:
-            return self.scores(user)
-        upper_N = self._sketch.bounds(u_D, self._base_weight(user))
-        if bonus:
-            upper_N += np.float32(bonus) * self.prior_deviation  # events only lower it
-        if user.shift is not None:
-            upper_N[user.shift.layout.item_C] += user.shift.bounds()
-        return upper_N
+    def _best_of_all(
+        self, user: Adapted, k: int, allowed_N: NDArray[np.bool_] | None, barred: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """By the scores of every item, for models that know no bounds."""
+        scores_N = self.scores(user)
+        open_N = np.ones(self.n_items, np.bool_) if allowed_N is None else allowed_N.copy()
+        open_N[barred] = False
+        rows_K = best_rows(scores_N, open_N, k)
+        return rows_K, scores_N[rows_K]
 
-    def _exact(
-        self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        """What some items are ordered by, (len(rows),)."""
-        scores = self._unshifted(user, u_D, bonus, rows)
-        if user.shift is not None:
-            scores += user.shift.exact(rows)
-        return scores
-
-    def _unshifted(
-        self, user: Adapted, u_D: NDArray[np.float32], bonus: float, rows: NDArray[np.int64] | slice
-    ) -> NDArray[np.float32]:
-        scores = self.phi_ND[rows] @ u_D
-        scores += self._base_weight(user) * self._base_N[rows]
-        if bonus:
-            scores += np.float32(bonus) * self.deviations(user, rows)
-        return np.asarray(scores)
+    def _aim(self, user: Adapted, how: Explore | None = None) -> Aim:
+        """What the items are ordered by."""
+        w_D, bonus, covariance_DD = user.posterior.mean_D, 0.0, self._metric_DD
+        if how is not None and how.method == "thompson":
+            w_D = user.posterior.draw(np.random.default_rng(how.seed), how.strength)
+        elif how is not None:
+            bonus, covariance_DD = how.strength, user.posterior.covariance * self._scale_DD
+        return Aim(self._scaled(w_D), self._base_weight(user), *user.shift, float(bonus), covariance_DD)
 
     def _scaled(self, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
         """u: the vector whose product with phi is a part of the score, (D,)."""
         return np.asarray(w_D * self.scale_D, np.float32)
 
-    def _base_weight(self, user: Adapted) -> np.float32:
+    def _base_weight(self, user: Adapted) -> float:
         return self._base_weight_A[group(user.shots)]
 
     def deviations(self, user: Adapted, rows: NDArray[np.int64] | slice) -> NDArray[np.float32]:
@@ -192,20 +191,9 @@ class Scorer:
         return np.asarray(with_N / np.maximum(self.prior_deviation * self.prior_deviation[row], 1e-12))
 
 
-def _explored(posterior: UserPosterior, how: Explore | None) -> tuple[NDArray[np.float64], float]:
-    """The vector to order by, and how much a standard deviation counts besides."""
-    if how is None:
-        return posterior.mean_D, 0.0
-    if how.method == "ucb":
-        return posterior.mean_D, how.strength
-    return posterior.draw(np.random.default_rng(how.seed), how.strength), 0.0
-
-
-def _few(allowed_N: NDArray[np.bool_] | None, barred: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-    """The rows to score where they are few; None where the whole catalogue is scored sooner."""
+def _few(allowed_N: NDArray[np.bool_] | None, barred: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The rows to score where they are few; None where the whole catalogue is searched sooner."""
     if allowed_N is None:
         return None
     rows = np.flatnonzero(allowed_N)
-    if len(rows) * FEW > len(allowed_N):
-        return None
-    return rows if barred is None else np.setdiff1d(rows, barred)
+    return np.setdiff1d(rows, barred) if len(rows) * FEW <= len(allowed_N) else None

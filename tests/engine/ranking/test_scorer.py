@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from engine.data.events import Support
 from engine.learning.objectives import Click, Ranking
-from engine.ranking.bounded import best_by_bound
 from engine.ranking.explore import Explore
 from engine.ranking.scorer import Adapted, Scorer
 from engine.ranking.top_k import top_k
@@ -95,42 +92,6 @@ def test_thompson_orders_by_one_draw_and_the_seed_repeats_it(scorer: Scorer) -> 
     again, _ = scorer.best(user, 30, how=Explore("thompson", 0.0))
     np.testing.assert_array_equal(plain, again)
     assert plain_scores.mean() > scores.mean()
-
-
-def test_few_items_are_scored_exactly(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bounds are close enough that most of the catalogue is never scored."""
-    seen = []
-    exact = scorer._exact
-    monkeypatch.setattr(scorer, "_exact", lambda *a: seen.append(len(a[-1])) or exact(*a))
-    scorer.best(adapted(scorer, 20), 10)
-    assert 0 < sum(seen) < N / 10
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    seed=st.integers(0, 10_000),
-    n=st.integers(1, 9000),
-    k=st.integers(1, 50),
-    loose=st.floats(0, 5),
-    barred=st.floats(0, 1),
-)
-def test_bounds_however_loose_give_the_best(seed: int, n: int, k: int, loose: float, barred: float) -> None:
-    rng = np.random.default_rng(seed)
-    score_N = rng.integers(-20, 20, n).astype(np.float32)  # with many ties
-    upper_N = score_N + (loose * rng.random(n)).astype(np.float32)
-    upper_N[rng.random(n) < barred] = -np.inf
-    rows, scores = best_by_bound(upper_N, k, score_N.__getitem__)
-    expected = top_k(np.where(np.isinf(upper_N), np.nan, score_N)[None], k)[0]
-    expected = expected[expected >= 0]
-    np.testing.assert_array_equal(rows, expected)
-    np.testing.assert_array_equal(scores, score_N[expected])
-
-
-def test_bounds_that_are_scores_need_nothing_more() -> None:
-    scores_N = np.array([1.0, np.nan, 3.0, 3.0, -np.inf, 2.0], np.float32)
-    rows, scores = best_by_bound(scores_N, 10)
-    np.testing.assert_array_equal(rows, [2, 3, 5, 0])
-    np.testing.assert_array_equal(scores, [3, 3, 2, 1])
 
 
 def test_likeness_is_the_correlation_of_drawn_scores(scorer: Scorer) -> None:

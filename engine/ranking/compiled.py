@@ -1,0 +1,25 @@
+"""Loops over items and events as machine code: the arrays of one request are too short for numpy to pay.
+
+A compiled function takes arrays, numbers and named tuples of them. It is compiled when it is first called
+with arguments of some types, and kept on disk beside its source where that can be written to. Knows nothing
+of what is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., object])
+
+_ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity keep their meaning
+
+
+def compiled(function: F) -> F:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _ANY_ORDER}
+    try:
+        return cast(F, njit(function, cache=True, **options))
+    except RuntimeError:  # nowhere to keep it
+        return cast(F, njit(function, **options))
