@@ -83,9 +83,12 @@ class HeldOut:
     outcomes: Outcomes
     at_once: int = PART
 
-    def parts(self) -> Iterator[HeldOut]:
-        """Runs of ``at_once`` users, in order: their scores fit in memory where (B, N) may not."""
-        for first in range(0, len(self.users), self.at_once):
+    def parts(self, rank: int = 0, world: int = 1) -> Iterator[HeldOut]:
+        """Runs of ``at_once`` users, in order: their scores fit in memory where (B, N) may not.
+
+        Of several workers each takes every ``world``-th, from its own on.
+        """
+        for first in range(rank * self.at_once, len(self.users), world * self.at_once):
             rows = range(first, min(first + self.at_once, len(self.users)))
             run = slice(rows.start, rows.stop)
             episodes = {k: take_episodes(e, run) for k, e in self.episodes.items()}

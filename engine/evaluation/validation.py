@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import torch
@@ -40,7 +39,7 @@ def validation_quality(held: HeldOut, rank: int, world: int, model: MetaModel) -
     view = model.view()
     total, users = 0.0, 0
     shares = replace(held, at_once=min(held.at_once, max(1, math.ceil(len(held.users) / world))))
-    for part in islice(shares.parts(), rank, None, world):
+    for part in shares.parts(rank, world):
         by_shots = [_quality(model, view, e, part.outcomes) for e in part.episodes.values()]
         quality_B = np.mean(by_shots, axis=0)
         total, users = total + float(np.nansum(quality_B)), users + int(np.isfinite(quality_B).sum())

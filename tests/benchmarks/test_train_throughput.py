@@ -1,7 +1,8 @@
 """What Ray Train costs: the same passes without it, with one worker and with two; and a report.
 
-Two workers are faster than one on two free cores alone: the load of the machine is shown, and their ratio is
-asked for only where it allows. And in large steps: what a step does with the catalogue, some 20 ms here, each
+Two workers are faster than one on two free cores alone: so two processes without Ray, which know nothing of
+one another, run the same passes at once, and two workers are to reach .8 of what these do together (1.6 times
+one where the cores are free). And in large steps: what a step does with the catalogue, some 20 ms here, each
 worker does by itself. The long form of the kill tests: a worker killed again and again.
 """
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -31,8 +34,8 @@ from tests.jobs.test_pretrain import assert_close, config
 from tests.processes import descendants, titled
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.ray, pytest.mark.timeout(3600)]
-PASSES = 6
-OPTIONS = ["items.dim=64", f"outer.passes={PASSES}", "outer.patience=9", "outer.users_per_step=512"]
+PASSES = 8
+OPTIONS = ["items.dim=64", f"outer.passes={PASSES}", "outer.patience=99", "outer.users_per_step=512"]
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +51,25 @@ def experiment(data: Path, workers: int) -> Experiment:
 
 
 def seconds(reports: list[PassReport]) -> float:
-    """Of a pass, without the first two: start-up is not throughput."""
-    return median(report.seconds for report in reports[2:])
+    """Of the fastest pass but the first two: start-up is not throughput, nor is what others do meanwhile."""
+    return min(report.seconds for report in reports[2:])
+
+
+def without_ray(data: Path) -> float:
+    told = experiment(data, 0)
+    return seconds(list(build_training(told, build_model(told)).run()))
+
+
+def two_at_once(data: Path) -> float:
+    """Seconds of a pass while another process does the same."""
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        return max(pool.map(without_ray, [data, data]))
 
 
 def test_passes_with_and_without_ray(ray_cluster: None, data: Path, tmp_path: Path) -> None:
     before = os.getloadavg()[0]
-    told = experiment(data, 0)
-    plain = seconds(list(build_training(told, build_model(told)).run()))
+    plain = without_ray(data)
+    room = 2 * plain / two_at_once(data)
     by_workers = {}
     for workers in (1, 2):
         told = experiment(data, workers)
@@ -64,11 +78,10 @@ def test_passes_with_and_without_ray(ray_cluster: None, data: Path, tmp_path: Pa
         print(f"\n{workers} at work: a pass takes {by_workers[workers]:.2f} s, without Ray {plain:.2f} s")
     alone, speed_up = plain / by_workers[1], by_workers[1] / by_workers[2]
     print(f"\nload before {before:.1f} on {os.cpu_count()} cores; a pass without Ray {plain:.2f} s")
+    print(f"two processes without Ray do {room:.2f} times the work of one")
     print(f"one worker {alone:.2f} times as fast, two workers {speed_up:.2f} times as fast as one")
     assert alone >= 0.85
-    if before > 0.3:
-        pytest.skip(f"the load was {before:.1f}: two workers need two free cores")
-    assert speed_up >= 1.6
+    assert speed_up >= 0.8 * room
 
 
 def report_often(args: dict[str, str]) -> float:
