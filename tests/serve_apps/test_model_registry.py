@@ -59,7 +59,7 @@ def test_canary_and_shadow_come_and_go(registry, versions) -> None:
     assert registry.set_shadow(None) == RollOut(live=b)
     registry.set_canary(a, 1.0)
     assert registry.set_canary(None) == RollOut(live=b)
-    with pytest.raises(ConfigError, match="^live, canary and shadow must be different versions"):
+    with pytest.raises(ConfigError, match=r"^live, canary and shadow must be different versions"):
         registry.set_canary(b, 0.1)
     assert registry.rollback() == RollOut(live=a)
 
