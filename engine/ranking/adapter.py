@@ -126,7 +126,8 @@ def _told(
             told += said.elapsed_H[min(math.frexp(hours)[1], len(said.elapsed_H)) - 1]
         precision_S[s] = max(told, 0.0) + math.log1p(math.exp(-abs(told)))
         target_S[s] = said.target_R[signal[s]] - said.offset_N[item_row[s]]
-        phi_SD[s] = said.phi_ND[item_row[s]]
+        for d in range(phi_SD.shape[1]):
+            phi_SD[s, d] = said.phi_ND[item_row[s], d]
     return phi_SD, target_S, precision_S
 
 

@@ -92,13 +92,13 @@ def _inputs(
             z_M[dim + d] += wanted * x
         z_M[2 * dim] += np.float32(1)
         z_M[2 * dim + 1] += wanted
-    z_M[2 * dim + 2 : -1] = user_x
+    away = np.float32(0)
+    for f in range(len(user_x)):
+        z_M[2 * dim + 2 + f] = user_x[f]
+        away += (user_x[f] - x_mean_F[f]) ** 2
     z_M[-1] = 1
-    length_6 = np.ones(6, np.float32)
-    length_6[0], length_6[1] = _length(z_M[:dim]), _length(z_M[dim : 2 * dim])
-    length_6[2] = _length(user_x - x_mean_F)
-    length_6[3:5] = z_M[2 * dim : 2 * dim + 2]
-    return z_M, length_6
+    lengths = _length(z_M[:dim]), _length(z_M[dim : 2 * dim]), math.sqrt(away)
+    return z_M, np.array((*lengths, z_M[2 * dim], z_M[2 * dim + 1], 1.0), np.float32)
 
 
 @compiled

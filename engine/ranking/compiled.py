@@ -18,7 +18,7 @@ _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity
 
 
 def compiled(function: F) -> F:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _ANY_ORDER}
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": _ANY_ORDER}
     try:
         return cast(F, njit(function, cache=True, **options))
     except RuntimeError:  # nowhere to keep it
