@@ -104,6 +104,7 @@ def _claim(out: Path, what: dict[str, Any], resume: bool) -> None:
 def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
     """All trials, the best first."""
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # Ray Tune prints nothing: the board does
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1")  # else what ended in the last 10 s is forgotten
     logging.getLogger("optuna").setLevel(logging.WARNING)
     trainable = tune.with_resources(tune.with_parameters(Trial, sweep=sweep), resources(sweep.base))
     folder = str(out / TRIALS)

@@ -57,7 +57,7 @@ def test_twenty_trials_survive_their_driver_and_beat_the_default(movielens: Path
     driver.communicate()
     assert driver.returncode == 0
     minutes = (time.monotonic() - began) / 60
-    assert left <= 10, "what was finished is not done again"
+    assert left <= 12, "what was finished is not done again, but for the last second"
     print(f"{minutes:.1f} minutes; load of the machine before {load:.1f}, after {os.getloadavg()[0]:.1f}")
 
     default = pretrain(movielens, tmp_path / "default", load_config(), tmp_path / "runs")
