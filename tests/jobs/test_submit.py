@@ -117,7 +117,7 @@ def typed(env: dict[str, str], command: list[str], code: int = 0) -> list[dict[s
 
 @pytest.mark.ray
 @pytest.mark.timeout(1500)
-def test_prepare_pretrain_and_evaluate_as_jobs(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_prepare_pretrain_evaluate_and_tune_as_jobs(cluster: dict[str, str], tmp_path: Path) -> None:
     tables = checkerboard()
     tables.interactions.to_parquet(tmp_path / "events.parquet")
     data, artifact = tmp_path / "data", tmp_path / "artifact"
@@ -132,5 +132,8 @@ def test_prepare_pretrain_and_evaluate_as_jobs(cluster: dict[str, str], tmp_path
     assert list((tmp_path / "runs").glob("*/checkpoint_*/training.pt"))
     said = submit(cluster, "jobs.evaluate", "--artifact", artifact, "--data", data)
     assert said[0]["event"] == "quality"
+    search, out = PROJECT / "tune_configs" / "search" / "smoke.toml", tmp_path / "sweep"
+    submit(cluster, "jobs.tune", "--data", data, "--search", search, "--out", out, "--trials", 2, *sets)
+    assert load_artifact(out / "artifact").manifest["quality"]
     without = {key: value for key, value in cluster.items() if key != "RAY_AUTH_TOKEN"}
     submit({**without, "RAY_AUTH_TOKEN": secrets.token_hex(32)}, "jobs.prepare", code=1)
