@@ -28,8 +28,8 @@ if TYPE_CHECKING:  # brings Ray
 _log = logging.getLogger(__name__)
 _ID_HEADER = REQUEST_ID.lower().encode()
 
-
 PAUSE_S = 1.0
+"""Between two writes; what a replica that is killed may lose."""
 
 
 class _AtOnce(logging.Handler):

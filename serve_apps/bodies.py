@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_apps.problems import ProblemResponse
+from serve_apps.trace import header
 
 LIMIT_BYTES = 1 << 20
 TIMEOUT_S = 5.0
@@ -37,7 +38,7 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        announced = header(scope, b"content-length")
         if announced.isdigit() and int(announced[:20]) > self._limit_bytes:
             return await self._too_large()(scope, receive, send)
         try:

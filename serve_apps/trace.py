@@ -20,10 +20,15 @@ _ID, _CALLER, _STARTED = "firstclick.request_id", "firstclick.caller", "firstcli
 _GOOD_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 
 
+def header(scope: Scope, name: bytes) -> bytes:
+    """The first header of this name, in small letters; empty where there is none."""
+    return next((value for own, value in scope["headers"] if own == name), b"")
+
+
 def request_id(scope: Scope) -> str:
     """The id that the caller sent, if it is short and plain; else one made here, the same at every call."""
     if _ID not in scope:
-        sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER), "")
+        sent = header(scope, _HEADER).decode("latin-1")
         scope[_ID] = sent if _GOOD_ID.fullmatch(sent) else os.urandom(16).hex()
     return str(scope[_ID])
 
