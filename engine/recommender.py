@@ -51,7 +51,7 @@ class Recommender:
         self.item_ids: list[str] = artifact.items["item_id"].to_pylist()
         self._rows = {item_id: row for row, item_id in enumerate(self.item_ids)}
         self._user_encoder = artifact.user_encoder
-        self._model = artifact.model
+        self._model, self._objective = artifact.model, artifact.model.objective
         self._neighbours = artifact.neighbours
         self._average_F = artifact.model.prior.x_mean_F.numpy()
         self._scorer = Scorer(artifact.model)
@@ -273,7 +273,7 @@ class Recommender:
         return self._scorer.adapt(self._read(events), user_x)
 
     def _unused(self, user: User) -> tuple[str, ...]:
-        return tuple(sorted(name for name in user or () if name not in self.user_kinds))
+        return tuple(sorted(name for name in user if name not in self.user_kinds)) if user else ()
 
     def check(self, events: Events) -> None:
         """Raise RequestError if an event cannot be understood; items that are unknown are fine."""
@@ -281,7 +281,7 @@ class Recommender:
 
     def _predictions(self, scores_K: NDArray[np.float32]) -> list[float] | list[None]:
         """The chance or the number that each score stands for; numbers within the data's scale."""
-        objective = self._model.objective
+        objective = self._objective
         if objective.predicts == "order":
             return [None] * len(scores_K)
         predicted_K = objective.prediction(torch.from_numpy(scores_K)).numpy()

@@ -22,7 +22,14 @@ from engine.learning.meta import MetaModel, View, doubted, relative_popularity
 from engine.learning.objectives import Rating
 from engine.ranking.arrays import array, group
 from engine.ranking.compiled import compiled
-from engine.ranking.posterior import Array, Gaussian, UserPosterior, bernoulli_posterior, gaussian_posterior
+from engine.ranking.posterior import (
+    Array,
+    Gaussian,
+    UserPosterior,
+    bernoulli_posterior,
+    gaussian_mean,
+    gaussian_posterior,
+)
 
 AGES = 2**N_GROUPS
 """From here on all ages are alike."""
@@ -57,6 +64,8 @@ class Adapter:
         elapsed_H = np.concatenate([[0.0], array(evidence.elapsed_H)])
         self._said = _Said(self._phi_ND, offset_N, target_R, precision_R[:, None] + recency_A, elapsed_H)
 
+        self._is_plain = self._doubt is None and self.is_exact and self._inner.likelihood == "gaussian"
+
     @property
     def is_exact(self) -> bool:
         """Whether users have a posterior distribution; descent gives its centre alone."""
@@ -77,8 +86,14 @@ class Adapter:
         if not isinstance(self._inner, loop.ClosedForm):
             none_SD = np.empty((0, self._phi_ND.shape[1]))
             return UserPosterior(self._descended(support, user_x), none_SD, np.empty(0), self.prior)
+        events = support.item_row, support.signal, support.timestamp
+        if self._is_plain:
+            mean_D, phi_SD, precision_S = _gaussian(
+                *events, user_x, self._from_features_FD, self._said, self.prior
+            )
+            return UserPosterior(mean_D, phi_SD, precision_S, self.prior)
         w0_D = user_x @ self._from_features_FD
-        phi_SD, target_S, precision_S = _told(support.item_row, support.signal, support.timestamp, self._said)
+        phi_SD, target_S, precision_S = _told(*events, self._said)
         if self._doubt is not None and len(target_S):
             precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
         if self._inner.likelihood == "gaussian":
@@ -103,6 +118,24 @@ class Adapter:
         w0_BD = self._model.prior.mean(episodes.user_x)
         posterior = self._model.adapt(self._view, w0_BD, episodes)
         return np.asarray(posterior.w_BD[0].numpy(), np.float64)
+
+
+@compiled
+def _gaussian(
+    item_row: NDArray[np.int64],
+    signal: NDArray[np.int64],
+    timestamp: NDArray[np.float64],
+    user_x: NDArray[np.float32],
+    from_features_FD: NDArray[np.float64],
+    said: _Said,
+    prior: Gaussian,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """`gaussian_posterior` of what nobody doubts, in one call: its mean, phi and precision."""
+    w0_D = np.zeros(from_features_FD.shape[1])
+    for f in range(len(user_x)):
+        w0_D += user_x[f] * from_features_FD[f]
+    phi_SD, target_S, precision_S = _told(item_row, signal, timestamp, said)
+    return gaussian_mean(w0_D, phi_SD, target_S, precision_S, prior), phi_SD, precision_S
 
 
 @compiled

@@ -22,12 +22,17 @@ T = TypeVar("T", bound=np.generic)
 
 
 def laid_out(
-    phi_ND: Floats, base_N: Floats, covariance_DD: NDArray[np.float64], shift: BaseShift | None
+    phi_ND: Floats,
+    scale_D: Floats,
+    base_N: Floats,
+    covariance_DD: NDArray[np.float64],
+    shift: BaseShift | None,
 ) -> Tables:
     """Items that the ridge knows come first, then the others, each by base measure.
 
     Args:
-        covariance_DD: of users' vectors under the prior.
+        scale_D: of users' vectors in a score.
+        covariance_DD: of users' vectors, scaled, under the prior.
     """
     item_C = np.empty(0, np.int64) if shift is None else shift.item_C
     weight_CM = np.zeros((0, 1), np.float32) if shift is None else shift.weight_CM
@@ -43,7 +48,9 @@ def laid_out(
     most_G8[:, 0] = sketch_GEB[:, -1].max(axis=1)
     most_G8[:, 1] = np.where(row_GB >= 0, sketch_GEB[:, -2], -np.inf).max(axis=1)
     most_G8[: len(ridge_G6B), 2:] = ridge_G6B.max(axis=2)
-    return Tables(phi_ND, base_N, weight_CM, column_N, row_GB, turn_DD, sketch_GEB, ridge_G6B, most_G8)
+    return Tables(
+        phi_ND, scale_D, base_N, weight_CM, column_N, row_GB, turn_DD, sketch_GEB, ridge_G6B, most_G8
+    )
 
 
 def _blocks(table_TN: NDArray[T], filling: Sequence[float]) -> NDArray[T]:

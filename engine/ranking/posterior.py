@@ -88,7 +88,7 @@ def gaussian_posterior(
     prior: Gaussian,
 ) -> UserPosterior:
     """Of events that say a number; `closed_form.posterior_dual` for one user."""
-    mean_D = _gaussian_mean(w0_D, support_SD, target_S, precision_S, prior)
+    mean_D = gaussian_mean(w0_D, support_SD, target_S, precision_S, prior)
     return UserPosterior(mean_D, support_SD, precision_S, prior)
 
 
@@ -105,7 +105,7 @@ def bernoulli_posterior(
 
 
 @compiled
-def _gaussian_mean(
+def gaussian_mean(
     w0_D: NDArray[np.float64],
     support_SD: NDArray[np.float64],
     target_S: NDArray[np.float64],

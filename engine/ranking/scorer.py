@@ -68,7 +68,7 @@ class Scorer:
         self._is_linear = not (isinstance(model.inner, Descent) and model.inner.hidden)
         self._scale_DD = np.outer(self.scale_D, self.scale_D).astype(np.float64)
         self._metric_DD = self.adapter.prior.covariance_DD * self._scale_DD  # covariance of u under the prior
-        self._tables = laid_out(self.phi_ND, self._base_N, self._metric_DD, self._shift)
+        self._tables = laid_out(self.phi_ND, self.scale_D, self._base_N, self._metric_DD, self._shift)
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -96,7 +96,7 @@ class Scorer:
         """Of every item, (N,)."""
         if not self._is_linear:
             return np.array(self.predict([user.support], user.user_x[None])[0])
-        scores_N = self.phi_ND @ self._scaled(user.posterior.mean_D)
+        scores_N = self.phi_ND @ (user.posterior.mean_D * self.scale_D).astype(np.float32)
         scores_N += np.float32(self._base_weight(user)) * self._base_N
         if self._shift is not None:
             scores_N[self._shift.item_C] += self._shift.all(user.shift)
@@ -151,11 +151,7 @@ class Scorer:
             w_D = user.posterior.draw(np.random.default_rng(how.seed), how.strength)
         elif how is not None:
             bonus, covariance_DD = how.strength, user.posterior.covariance * self._scale_DD
-        return Aim(self._scaled(w_D), self._base_weight(user), *user.shift, float(bonus), covariance_DD)
-
-    def _scaled(self, w_D: NDArray[np.float64]) -> NDArray[np.float32]:
-        """u: the vector whose product with phi is a part of the score, (D,)."""
-        return np.asarray(w_D * self.scale_D, np.float32)
+        return Aim(w_D, self._base_weight(user), *user.shift, float(bonus), covariance_DD)
 
     def _base_weight(self, user: Adapted) -> float:
         return self._base_weight_A[group(user.shots)]

@@ -34,6 +34,7 @@ class Tables(NamedTuple):
     """A catalogue laid out for search."""
 
     phi_ND: Floats
+    scale_D: Floats  # of a user's vector
     base_N: Floats
     weight_CM: Floats  # `BaseShift`
     column_N: Rows  # of ``weight_CM``; -1: none
@@ -45,9 +46,9 @@ class Tables(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What items are ordered by: ``u . phi + base_weight base + shift + bonus deviation``."""
+    """What items are ordered by: ``u . phi + base_weight base + shift + bonus deviation``, ``u = w scale``."""
 
-    u_D: Floats
+    w_D: NDArray[np.float64]
     base_weight: float
     z_M: Floats  # `UserShift`
     length_6: Floats
@@ -64,7 +65,8 @@ def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred:
         allowed_N: the candidates; empty: all items.
         barred: rows that are left out besides.
     """
-    weight_E, length_v = _weights(tables, aim)
+    u_D = _scaled(tables, aim)
+    weight_E, length_v = _weights(tables, aim, u_D)
     row_K, score_K, n = np.empty(k, np.int64), np.empty(k, np.float32), 0
     upper_B, shift_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     reach = np.float32(-np.inf)
@@ -78,7 +80,7 @@ def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred:
             row = tables.row_GB[g, j]
             if row < 0 or not _may(row, allowed_N, barred):
                 continue
-            score = _unshifted(aim.u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
+            score = _unshifted(u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
             if aim.bonus > 0:
                 score += _bonus(aim.bonus, aim.covariance_DD, tables.phi_ND[row])
             if score + shift_B[j] < reach:
@@ -95,10 +97,10 @@ def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred:
 @compiled
 def scores_of(tables: Tables, aim: Aim, rows: Rows) -> Floats:
     """What some items are ordered by, (len(rows),)."""
-    scores = np.empty(len(rows), np.float32)
+    u_D, scores = _scaled(tables, aim), np.empty(len(rows), np.float32)
     for i in range(len(rows)):
         row = rows[i]
-        score = _unshifted(aim.u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
+        score = _unshifted(u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
         if aim.bonus > 0:
             score += _bonus(aim.bonus, aim.covariance_DD, tables.phi_ND[row])
         column = tables.column_N[row]
@@ -109,12 +111,20 @@ def scores_of(tables: Tables, aim: Aim, rows: Rows) -> Floats:
 
 
 @compiled
-def _weights(tables: Tables, aim: Aim) -> tuple[Floats, float]:
+def _scaled(tables: Tables, aim: Aim) -> Floats:
+    u_D = np.empty(len(aim.w_D), np.float32)
+    for d in range(len(u_D)):
+        u_D[d] = aim.w_D[d] * tables.scale_D[d]
+    return u_D
+
+
+@compiled
+def _weights(tables: Tables, aim: Aim, u_D: Floats) -> tuple[Floats, float]:
     """For each row of the sketch, in its order, what it counts; and the length of v."""
     n_read = tables.sketch_GEB.shape[1] - 3
     weight_E, read, left = np.empty(n_read + 3, np.float32), np.float32(0), np.float32(0)
-    for d in range(len(aim.u_D)):
-        v = _dot(tables.turn_DD[d], aim.u_D)
+    for d in range(len(u_D)):
+        v = _dot(tables.turn_DD[d], u_D)
         if d < n_read:
             weight_E[d] = v
             read += v * v

@@ -22,7 +22,7 @@ NOBODY = np.zeros(1, np.float32), np.zeros(6, np.float32), 0.0
 
 
 def aim(u_D: np.ndarray, bonus: float = 0.0, spread: float = 1.0) -> Aim:
-    return Aim(u_D.astype(np.float32), 1.0, *NOBODY, bonus, spread * np.eye(DIM))
+    return Aim(u_D.astype(np.float64), 1.0, *NOBODY, bonus, spread * np.eye(DIM))
 
 
 def kept(expected_N: np.ndarray, k: int) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_the_best_are_those_of_a_full_sort_and_ties_go_to_the_lower_row(
     phi_ND = rng.integers(-1, 2, (n, DIM)).astype(np.float32)
     u_D, allowed_N = rng.integers(-1, 2, DIM), rng.random(n) < share
     barred = rng.choice(n, min(n_barred, n), replace=False)
-    tables = laid_out(phi_ND, base_N, np.eye(DIM), None)
+    tables = laid_out(phi_ND, np.ones(DIM, np.float32), base_N, np.eye(DIM), None)
     expected_N = phi_ND @ u_D.astype(np.float32) + base_N
     expected_N[~allowed_N] = np.nan
     expected_N[barred] = np.nan
@@ -63,8 +63,8 @@ def test_ascending_scores_and_a_bonus_change_nothing(bonus: float) -> None:
     base_N = np.linspace(5, 0, n).astype(np.float32)
     phi_ND = np.stack([np.linspace(0, 9, n), *rng.standard_normal((DIM - 1, n))], axis=1).astype(np.float32)
     wanted = aim(np.array([1.0, 0.5, 0.0, 0.0]), bonus, spread=0.25)
-    tables = laid_out(phi_ND, base_N, np.eye(DIM), None)
-    expected_N = phi_ND @ wanted.u_D + base_N + bonus * 0.5 * np.linalg.norm(phi_ND, axis=1)
+    tables = laid_out(phi_ND, np.ones(DIM, np.float32), base_N, np.eye(DIM), None)
+    expected_N = phi_ND @ wanted.w_D + base_N + bonus * 0.5 * np.linalg.norm(phi_ND, axis=1)
     rows, scores = best(tables, wanted, 20, np.empty(0, np.bool_), np.empty(0, np.int64))
     np.testing.assert_array_equal(rows, kept(expected_N, 20))
     np.testing.assert_allclose(scores, expected_N[rows], rtol=1e-5)
@@ -74,7 +74,13 @@ def test_ascending_scores_and_a_bonus_change_nothing(bonus: float) -> None:
 def test_the_bound_of_a_shift_lies_close_above_it() -> None:
     """However unlike the user is to all others: ratios are far from 1 in trained models."""
     ratio_N = np.geomspace(1e-3, 1e5, BLOCK).astype(np.float32)
-    tables = laid_out(np.zeros((BLOCK, DIM), np.float32), np.zeros(BLOCK, np.float32), np.eye(DIM), None)
+    tables = laid_out(
+        np.zeros((BLOCK, DIM), np.float32),
+        np.ones(DIM, np.float32),
+        np.zeros(BLOCK, np.float32),
+        np.eye(DIM),
+        None,
+    )
     ridge_G6B = np.zeros((1, 6, BLOCK), np.float32)
     ridge_G6B[0, 5] = ratio_N
     tables = tables._replace(ridge_G6B=ridge_G6B)
