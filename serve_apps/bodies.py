@@ -51,19 +51,20 @@ class BodyLimit:
             return None
         if len(body) > self._limit_bytes:
             return await self._too_large()(scope, receive, send)
-        return await self._app(scope, replay(bytes(body), receive), send)
+        return await self._app(scope, replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytearray | None:
+    async def _read(self, receive: Receive) -> bytes | None:
         """The body, or its beginning if that is too long already; None where the caller has left."""
-        body = bytearray()
-        while len(body) <= self._limit_bytes:
+        pieces, length = list[bytes](), 0
+        while length <= self._limit_bytes:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
-            body += message.get("body", b"")
+            pieces.append(message.get("body", b""))
+            length += len(pieces[-1])
             if not message.get("more_body", False):
                 break
-        return body
+        return b"".join(pieces)
 
     def _too_large(self) -> ProblemResponse:
         detail = f"The body is larger than {self._limit_bytes} bytes. Send fewer events or candidates."

@@ -1,7 +1,8 @@
 """The HTTP interface as one ASGI application: the paths, and the layers in front of them.
 
 From the outside in: unexpected errors, the access log, origins of web pages, API keys, the limit on bodies,
-the short way to recommendations. Knows nothing of Ray and of how the model came to be loaded.
+the short way to recommendations; behind them FastAPI with what it brings along. Knows nothing of Ray and of
+how the model came to be loaded.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps import problems
 from serve_apps.access_log import AccessLog
@@ -53,30 +55,44 @@ def create_app(
         cors_origins: origins of web pages that may call.
         limit_bytes: largest body that is read.
     """
-    app = FastAPI(
+    app = _Layered(
         title="firstclick", summary=_SUMMARY, version="1", redirect_slashes=False, lifespan=_lifespan(service)
     )
+    described = app.router.routes.copy()
+    app.router.routes.clear()
     for part in (recommending, catalogue, about_model, rolling_out, status):
         app.include_router(part(service))
     app.include_router(about_people(service), include_in_schema=service.events is not None)
     app.include_router(playground())
-    app.add_middleware(ShortCut, recommend=partial(recommended, service))
-    app.add_middleware(BodyLimit, limit_bytes=limit_bytes)
+    app.router.routes += described  # last: Serve looks through the routes at each request
+    problems.install(app)
+    layered: ASGIApp = ShortCut(app.layered, partial(recommended, service))
+    layered = BodyLimit(layered, limit_bytes)
     if keys is not None:
-        app.add_middleware(Guard, keys=keys, rate=rate)
+        layered = Guard(layered, keys, rate)
     if cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
+        layered = CORSMiddleware(
+            layered,
             allow_origins=cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", REQUEST_ID],
             expose_headers=[REQUEST_ID, "Retry-After"],
             max_age=_PREFLIGHT_S,
         )
-    app.add_middleware(AccessLog, telemetry=service.telemetry)
-    problems.install(app)
+    app.layered = problems.UnexpectedErrors(AccessLog(layered, service.telemetry))
     app.openapi = lambda: _openapi(app, guarded=keys is not None)  # type: ignore[method-assign]
     return app
+
+
+class _Layered(FastAPI):
+    """FastAPI behind ``layered``, which ends in FastAPI itself."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.layered: ASGIApp = super().__call__
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.layered(scope, receive, send)
 
 
 def _lifespan(service: Service) -> Any:

@@ -18,7 +18,7 @@ from serve_apps.answers import (
     UserAnswer,
 )
 from serve_apps.event_store import Deletion, Entry, EventStore
-from serve_apps.requests import Person, UserEvent, body
+from serve_apps.requests import Person, UserEvent, bodies, body
 
 
 class History(NamedTuple):
@@ -31,11 +31,11 @@ class History(NamedTuple):
 async def history_of(store: EventStore | None, person: Person) -> History:
     """The stored events of the person, and those of the request that are not among them."""
     if store is None or person.user_id is None:
-        return History((), [body(event) for event in person.events])
+        return History((), bodies(person.events))
     stored = await store.history(person.user_id)
     known = {entry.event_id for entry in stored}
-    sent = [body(event) for event in person.events if event.get("event_id") not in known]
-    return History([entry.body for entry in stored], sent)
+    sent = [event for event in person.events if event.get("event_id") not in known]
+    return History([entry.body for entry in stored], bodies(sent))
 
 
 async def keep(store: EventStore, events: Sequence[UserEvent]) -> EventsAnswer:

@@ -113,7 +113,7 @@ def _on_http_error(request: Request, error: HTTPException) -> ProblemResponse:
 
 
 class UnexpectedErrors:
-    """Outermost ASGI layer: what nobody caught is logged with a request id and answered with 500.
+    """ASGI layer: what nobody caught is logged with a request id and answered with 500.
 
     Starlette's own handler for unexpected errors answers and then raises again, which a Serve replica would
     count as a crash of the request; here the error ends.

@@ -6,7 +6,8 @@ number, NaN or infinity are refused, so that a typo is an error and never a sile
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NotRequired, Self, cast
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator, with_config
 from typing_extensions import TypedDict  # pydantic takes no other before Python 3.12
@@ -70,9 +71,14 @@ class UserEvent(Event):
 
 def body(event: Event) -> dict[str, Any]:
     """What the recommender understands: the event without ids of events and people."""
-    if len(event) == 2 and event.get("value") is not None:
-        return cast(dict[str, Any], event)
     return {name: told for name, told in event.items() if name in FIELDS and told is not None}
+
+
+def bodies(events: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+    """`body` of each."""
+    if all([len(event) == 2 and event.get("value") is not None for event in events]):  # noqa: C419 - faster
+        return events
+    return [body(event) for event in events]
 
 
 StoredEvents = Annotated[list[UserEvent], Field(min_length=1, max_length=EVENTS_MAX)]

@@ -17,12 +17,16 @@ _HEADER = REQUEST_ID.lower().encode()
 NOBODY = "nobody"  # the caller where no API keys are asked for
 
 _ID, _CALLER, _STARTED = "firstclick.request_id", "firstclick.caller", "firstclick.started"
+_HEADERS = "firstclick.headers"
 _GOOD_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 
 
 def header(scope: Scope, name: bytes) -> bytes:
     """The first header of this name, in small letters; empty where there is none."""
-    return next((value for own, value in scope["headers"] if own == name), b"")
+    headers = scope.get(_HEADERS)
+    if headers is None:
+        headers = scope[_HEADERS] = dict(reversed(scope["headers"]))
+    return bytes(headers.get(name, b""))
 
 
 def request_id(scope: Scope) -> str:

@@ -46,7 +46,7 @@ class Tables(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """What items are ordered by: ``u . phi + base_weight base + shift + bonus deviation``, ``u = w scale``."""
+    """What items are ordered by: ``w scale . phi + base_weight base + shift + bonus deviation``."""
 
     w_D: NDArray[np.float64]
     base_weight: float
@@ -54,7 +54,7 @@ class Aim(NamedTuple):
     length_6: Floats
     gain: float
     bonus: float
-    covariance_DD: NDArray[np.float64]  # of u
+    covariance_DD: NDArray[np.float64]  # of ``w scale``
 
 
 @compiled

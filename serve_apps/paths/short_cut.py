@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_apps.bodies import replay
 from serve_apps.requests import RecommendRequest
-from serve_apps.trace import route_path
+from serve_apps.trace import header, route_path
 
 PATH = "/v1/recommend"
 FAILED = "firstclick.failed"
@@ -57,7 +57,7 @@ class ShortCut:
 def _is_meant(scope: Scope) -> bool:
     if scope["method"] != "POST" or route_path(scope) != PATH:
         return False
-    return any(n == b"content-type" and v.lower() == b"application/json" for n, v in scope["headers"])
+    return header(scope, b"content-type").lower() == b"application/json"
 
 
 async def _send_json(body: bytes, headers: dict[str, str], send: Send) -> None:
