@@ -179,7 +179,8 @@ class Recommender:
         with lap("top_k"):
             predictions = self._predictions(scores_K)
             item_ids = map(self.item_ids.__getitem__, slate_K.tolist())
-            items = tuple(map(Recommendation, item_ids, scores_K.tolist(), because, predictions, deviation_K))
+            columns = item_ids, scores_K.tolist(), because, predictions, deviation_K
+            items = tuple(map(Recommendation._make, zip(*columns, strict=True)))
         return Slate(
             items, len(adapted.support.item_row), adapted.support.ignored, unknown, self._unused(user)
         )
