@@ -94,7 +94,7 @@ class Catalogue:
         return exchange.fetch(self.spectral_LD[exchange.asked_A])
 
     def take_back(self, loan: Loan) -> None:
-        """Update the rows by the gradients of all workers, which are averaged."""
+        """Update the rows by the gradients of all workers, which are summed."""
         gradient_M = loan.learned_M.grad
         if gradient_M is None:  # nothing of this worker's step depends on them
             gradient_M = torch.zeros_like(loan.learned_M)

@@ -58,8 +58,7 @@ class MetaModel(nn.Module):
 
     b is the base measure of everyone, h its shift for users with such a beginning (the episodic ridge).
 
-    The forward is the outer loss, so that DistributedDataParallel around it averages gradients over
-    workers; differentiating around the wrapper would leave them unaveraged without an error.
+    The forward is the outer loss.
     """
 
     def __init__(

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
 from engine.data.episodes import Episodes
-from engine.learning.descent import Descent
 from engine.learning.meta import MetaModel, Noise, Rule
 from engine.learning.optimiser import load_moments
-from engine.learning.workers import sum_over_workers, world
+from engine.learning.workers import sum_gradients
 
 
 class OuterStep:
@@ -30,7 +28,6 @@ class OuterStep:
         model: updated in place.
         optimiser: over the model's parameters.
         rule, population_weight: see :meth:`MetaModel.forward`.
-        wrap: for several workers, `averaged`.
     """
 
     def __init__(
@@ -39,9 +36,8 @@ class OuterStep:
         optimiser: torch.optim.Optimizer,
         rule: Rule,
         population_weight: float,
-        wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
     ) -> None:
-        self.model, self.optimiser, self.outer_loss = model, optimiser, wrap(model)
+        self.model, self.optimiser = model, optimiser
         self.rule, self.population_weight = rule, population_weight
 
     @property
@@ -57,15 +53,19 @@ class OuterStep:
         Returns: the loss and the number of query pairs, summed over all workers. A solve that fails counts
         as a loss that is not a number, so that the other workers learn of it instead of waiting.
         """
+        self.optimiser.zero_grad()
         try:
             loss = self._loss(episodes, fold, noise)
+            loss.backward()  # type: ignore[no-untyped-call]
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # a precision is not positive definite
             loss = torch.tensor(math.nan)
-        total, pairs = sum_over_workers(self.device, loss.item(), len(episodes.query_item))
+        learned = [p for p in self.model.parameters() if p.requires_grad]
+        total, pairs = sum_gradients(learned, loss.item(), len(episodes.query_item))
         if math.isfinite(total):
-            self.optimiser.zero_grad()
-            (loss * (world() / max(pairs, 1.0))).backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
+            for p in learned:
+                if p.grad is not None:
+                    p.grad /= max(pairs, 1.0)
+            self._update(max(pairs, 1.0))
         return total, pairs
 
     def settle(self) -> None:
@@ -93,19 +93,12 @@ class OuterStep:
         model.load_state_dict(weights)
         return model
 
-    def _loss(self, episodes: Episodes, fold: int, noise: Noise) -> torch.Tensor:
-        device = self.device
-        loss: torch.Tensor = self.outer_loss(
-            episodes.to(device), fold, noise.to(device), self.rule, self.population_weight
-        )
+    def _loss(self, episodes: Episodes, fold: int, noise: Noise) -> Tensor:
+        """Summed over this worker's query pairs."""
+        asked, noise = episodes.to(self.device), noise.to(self.device)
+        loss: Tensor = self.model(asked, fold, noise, self.rule, self.population_weight)
         return loss
 
-
-def averaged(model: MetaModel) -> DistributedDataParallel:
-    """The outer loss with its gradient averaged over workers. Buffers never change: they are sent once.
-
-    Descent may leave parameters without a gradient: in the first order, with Reptile, or in a worker whose
-    share of a step is nobody. The others must not wait for these.
-    """
-    descends = isinstance(model.inner, Descent)
-    return DistributedDataParallel(model, forward_sync_buffers=False, find_unused_parameters=descends)
+    def _update(self, pairs: float) -> None:
+        """By the gradients of the mean over the query ``pairs`` of all workers."""
+        self.optimiser.step()

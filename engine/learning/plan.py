@@ -5,11 +5,8 @@ Knows nothing of data sets, files or Ray.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-
-from torch import nn
 
 from engine.data.episodes import EpisodeRules
 from engine.evaluation.large_validation import spread_quality
@@ -38,12 +35,11 @@ class Plan:
         self,
         model: MetaModel,
         batches: Batches,
-        wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
         rank: int = 0,
         world: int = 1,
     ) -> Training:
         """The outer loop for ``model``, as worker ``rank`` of ``world``."""
-        parts = (model, optimiser_for(model, self.rates), self.rule, self.population_weight, wrap)
+        parts = (model, optimiser_for(model, self.rates), self.rule, self.population_weight)
         if model.catalogue is None:
             step, quality = OuterStep(*parts), partial(validation_quality, self.validation, rank, world)
         else:

@@ -8,7 +8,6 @@ Shapes: M items of the step.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,6 @@ from engine.learning.meta import MetaModel, Noise
 from engine.learning.noise import hidden_rows
 from engine.learning.outer_step import OuterStep
 from engine.learning.small_catalogue import SmallCatalogue, in_terms_of, needed, weights
-from engine.learning.workers import sum_over_workers, world
 
 
 class SampledStep(OuterStep):
@@ -39,27 +37,22 @@ class SampledStep(OuterStep):
         super().__init__(*others)
         self.catalogue, self.hidden_share = catalogue, hidden_share
 
-    def __call__(self, episodes: Episodes, fold: int, noise: Noise) -> tuple[float, float]:
+    def _loss(self, episodes: Episodes, fold: int, noise: Noise) -> Tensor:
         drawn, chance = self.catalogue.negatives(self.catalogue.learned.steps)
         row_M = needed(episodes, self.model.objective.predicts == "value", drawn)
-        loan = self.catalogue.lend(row_M)
+        self._loan = loan = self.catalogue.lend(row_M)
         small = SmallCatalogue(row_M, loan.rows, weights(row_M, drawn, chance), self.catalogue.n_items)
         seed = (self.catalogue.negatives.seed, self.catalogue.learned.steps)
         noise = noise._replace(hidden_N=hidden_rows(row_M, self.hidden_share, seed))
         asked = in_terms_of(row_M, episodes)
-        try:
-            loss = self.outer_loss(asked, fold, noise, self.rule, self.population_weight, small)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined] # no worker may be left waiting
-            loss = torch.tensor(math.nan)
-        total, pairs = sum_over_workers(self.device, loss.item(), len(episodes.query_item))
-        if math.isfinite(total):
-            self.optimiser.zero_grad()
-            (loss * (world() / max(pairs, 1.0))).backward()
-            if loan.learned_M.grad is not None:
-                loan.learned_M.grad /= world()
-            self.optimiser.step()
-            self.catalogue.take_back(loan)
-        return total, pairs
+        loss: Tensor = self.model(asked, fold, noise, self.rule, self.population_weight, small)
+        return loss
+
+    def _update(self, pairs: float) -> None:
+        super()._update(pairs)
+        if self._loan.learned_M.grad is not None:
+            self._loan.learned_M.grad /= pairs
+        self.catalogue.take_back(self._loan)
 
     def settle(self) -> None:
         self.catalogue.learned.settle()

@@ -7,11 +7,9 @@ Shapes: U users, N catalogue, F features, R signals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch import nn
 
 from engine.config import Config
 from engine.data.histories import Histories
@@ -118,7 +116,6 @@ def plan_of(experiment: Experiment) -> Plan:
 def build_training(
     experiment: Experiment,
     model: MetaModel,
-    wrap: Callable[[MetaModel], nn.Module] = lambda model: model,
     rank: int = 0,
     world: int = 1,
 ) -> Training:
@@ -133,4 +130,4 @@ def build_training(
         rank,
         world,
     )
-    return plan_of(experiment).training(model, batches, wrap, rank, world)
+    return plan_of(experiment).training(model, batches, rank, world)

@@ -19,14 +19,12 @@ from ray.exceptions import RayActorError
 from ray.train import Checkpoint, CheckpointUploadMode
 from ray.train.torch import get_device
 from ray.util.queue import Queue
-from torch import nn
 
 from engine.config import TrainConfig
 from engine.data.features.feature_encoder import FeatureEncoder
 from engine.errors import FirstclickError, TrainingError
 from engine.learning.large import Setting, build_large_model
 from engine.learning.meta import MetaModel
-from engine.learning.outer_step import averaged
 from engine.learning.plan import Plan
 from engine.learning.training import PassReport, Training
 from engine.learning.workers import gather_from_workers
@@ -88,7 +86,7 @@ def _train(start: Start, reports: Queue | None) -> None:
     )
     model = start.model.model() if isinstance(start.model, Spread) else start.model
     batches = Streamed(iter(rows))
-    training = start.plan.training(model.to(get_device()), batches, _averaged, rank, world)
+    training = start.plan.training(model.to(get_device()), batches, rank, world)
     agreed(lambda: _resume(training, start.identity))
     listener = reports if rank == 0 else None
     saving = _Saving(training, start)
@@ -136,10 +134,6 @@ def _tell(listener: Queue | None, report: PassReport | None = None) -> None:
 
 def _rank() -> int:
     return ray.train.get_context().get_world_rank()
-
-
-def _averaged(model: MetaModel) -> nn.Module:
-    return model if ray.train.get_context().get_world_size() == 1 else averaged(model)
 
 
 class _Saving:

@@ -165,7 +165,7 @@ def test_items_without_events_are_no_rivals_while_training(model: MetaModel) -> 
 
 
 def test_every_parameter_learns(model: MetaModel) -> None:
-    """A parameter without a gradient is dead weight, and DistributedDataParallel would wait for it."""
+    """A parameter without a gradient is dead weight."""
     known = {
         "support_elapsed": torch.tensor([[30.0, 0.0]]),
         "query_user": torch.tensor([0]),

@@ -18,7 +18,6 @@ from engine.learning.large_spectral import Entries
 from engine.learning.meta import Noise
 from engine.learning.negatives import Negatives
 from engine.learning.noise import hidden_rows
-from engine.learning.outer_step import averaged
 from engine.learning.small_catalogue import SmallCatalogue, in_terms_of, needed, weights
 from engine.learning.spectral import item_factors
 from engine.learning.training import Training
@@ -137,11 +136,10 @@ def two_spread_workers(rank: int, data: Path, folder: Path, options: tuple[str, 
     """What each of two processes runs; both leave their parts of the model."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    run = training(data, *options, wrap=averaged, rank=rank, world=2)
+    run = training(data, *options, rank=rank, world=2)
     reports = [(r.loss, r.quality) for r in run.run()]
     held = len(run.model.catalogue.learned.mean_LC) if run.model.catalogue else -1
     torch.save({"part": run.best_part(), "reports": reports, "held": held}, folder / f"result-{rank}")
-    del run
     dist.barrier()
     dist.destroy_process_group()
 

@@ -21,7 +21,6 @@ from engine.data.episodes import draw_episodes
 from engine.errors import TrainingError
 from engine.learning.experiment import set_up
 from engine.learning.noise import draw_noise
-from engine.learning.outer_step import averaged
 from engine.learning.setup import build_model, build_training
 from engine.learning.training import Training
 from jobs.prepare import prepare
@@ -181,11 +180,10 @@ def two_workers(rank: int, cases: dict[str, tuple[Path, tuple[str, ...]]], folde
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     for name, (data, overrides) in cases.items():
-        run = training(data, *overrides, wrap=averaged, rank=rank, world=2)
+        run = training(data, *overrides, rank=rank, world=2)
         result = {"gradients": first_gradient(run), "state": finish(run), "quality": run.best_quality}
         if rank == 0:
             torch.save(result, folder / name)
-        del run  # and with it the wrapper, whose threads must end before the group does
     dist.barrier()
     dist.destroy_process_group()
 
@@ -229,7 +227,7 @@ def first_gradient(run: Training) -> dict[str, torch.Tensor]:
 def test_two_workers_equal_one(
     cases: dict[str, tuple[Path, tuple[str, ...]]], of_two: Path, name: str
 ) -> None:
-    """Gradients and result: differentiating around DistributedDataParallel would fail here."""
+    """Gradients and result."""
     data, options = cases[name]
     alone = training(data, *options)
     gradients = first_gradient(alone)
