@@ -43,7 +43,7 @@ def sum_gradients(parameters: Sequence[nn.Parameter], *values: float) -> tuple[f
     slopes = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
     flat = torch.cat([told, *(slope.flatten() for slope in slopes)])
     dist.all_reduce(flat)
-    told, *slopes_of_all = flat.split([len(told), *(p.numel() for p in parameters)])
+    told, *slopes_of_all = torch.split(flat, [len(told), *(p.numel() for p in parameters)])
     sums = told.tolist()
     for p, slope, workers in zip(parameters, slopes_of_all, sums[len(values) :], strict=True):
         p.grad = slope.view_as(p) if workers else None
