@@ -1,9 +1,10 @@
 """What Ray Train costs: the same passes without it, with one worker and with two; and a report.
 
-Two workers are faster than one on two free cores alone: so two processes without Ray, which know nothing of
-one another, run the same passes at once, and two workers are to reach .8 of what these do together (1.6 times
-one where the cores are free). And in large steps: what a step does with the catalogue, some 20 ms here, each
-worker does by itself. The long form of the kill tests: a worker killed again and again.
+Two workers are to do 1.6 times the work of one, where two cores are free: how much room there is shows in two
+processes without Ray, which know nothing of one another and run the same passes at once. In large steps and
+long passes: what a step does with the catalogue, some 20 ms here, each worker does by itself, and Ray's own
+dozen processes take a fifth of a core, whatever the work.
+The long form of the kill tests: a worker killed again and again.
 """
 
 from __future__ import annotations
@@ -34,14 +35,13 @@ from tests.jobs.test_pretrain import assert_close, config
 from tests.processes import descendants, titled
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.ray, pytest.mark.timeout(3600)]
-PASSES = 8
-OPTIONS = ["items.dim=64", f"outer.passes={PASSES}", "outer.patience=99", "outer.users_per_step=512"]
+OPTIONS = ["items.dim=64", "outer.passes=7", "outer.patience=99", "outer.users_per_step=1024"]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "data"
-    tables = checkerboard(n_users=4000, n_items=4000, events_per_user=40)
+    tables = checkerboard(n_users=12_000, n_items=4000, events_per_user=40)
     prepare(interactions=tables.interactions, items=tables.items, users=tables.users, out=folder)
     return folder
 
@@ -81,7 +81,7 @@ def test_passes_with_and_without_ray(ray_cluster: None, data: Path, tmp_path: Pa
     print(f"two processes without Ray do {room:.2f} times the work of one")
     print(f"one worker {alone:.2f} times as fast, two workers {speed_up:.2f} times as fast as one")
     assert alone >= 0.85
-    assert speed_up >= 0.8 * room
+    assert speed_up >= 1.6
 
 
 def report_often(args: dict[str, str]) -> float:
