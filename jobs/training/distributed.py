@@ -77,7 +77,7 @@ def train_distributed(
     try:
         while fit.is_alive() or not reports.empty():
             try:
-                yield reports.get(timeout=0.5)
+                yield PassReport(**reports.get(timeout=0.5))
             except Empty:
                 continue
     finally:
@@ -112,7 +112,7 @@ def build_trainer(
         model: where to start; None where the catalogue is large: every worker counts its part.
         data: folder of the data set; every node must be able to read it.
         storage: folder or URI of all runs; a run of this name there is resumed.
-        reports: gets a :class:`PassReport` a pass.
+        reports: gets the fields of a :class:`PassReport` a pass.
         callbacks: Ray Train's.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")  # how soon a failure is seen

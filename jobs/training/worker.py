@@ -125,7 +125,7 @@ def _tell(listener: Queue | None, report: PassReport | None = None) -> None:
     """Tell of a pass, or see whether anybody would listen."""
     try:
         if listener is not None and report is not None:
-            listener.put(report)
+            listener.put(asdict(report))  # plain: the queue's process need not bring torch
         elif listener is not None:
             listener.qsize()
     except RayActorError:
