@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,26 @@ def sweep(data: Path, search: Search, out: Path, base: Config, resume: bool = Fa
     experiment = set_up(dataset, base)  # says what is wrong before any trial starts
     identity = {"search": search.model_dump(mode="json"), "configuration": plain_options(base)}
     _claim(out, {"data set": dataset.manifest["fingerprint"], **identity}, resume)
-    attach()
-    console.print(f"{search.trials} trials, {at_once(base)} at once: {describe(experiment)}")
-    shared = ray.put(dataset)
-    counts = ray.remote(num_cpus=0)(Counts).remote(shared)
-    trials = Sweep(data.resolve(), out / RUNS, search, base, shared, counts)
-    measure = MEASURES[experiment.config.objective]
-    rows = _run(trials, out, measure, resume)
-    _publish(rows, trials, out, measure)
-    return rows
+    with _naming_the_way_on():
+        attach()
+        console.print(f"{search.trials} trials, {at_once(base)} at once: {describe(experiment)}")
+        shared = ray.put(dataset)
+        counts = ray.remote(num_cpus=0)(Counts).remote(shared)
+        trials = Sweep(data.resolve(), out / RUNS, search, base, shared, counts)
+        measure = MEASURES[experiment.config.objective]
+        rows = _run(trials, out, measure, resume)
+        _publish(rows, trials, out, measure)
+        return rows
+
+
+@contextmanager
+def _naming_the_way_on() -> Iterator[None]:
+    """Ctrl-C may come at any time."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("stopped; the same command with --resume goes on")
+        raise
 
 
 def _claim(out: Path, what: dict[str, Any], resume: bool) -> None:
@@ -128,7 +140,6 @@ def _run(sweep: Sweep, out: Path, measure: str, resume: bool) -> list[Row]:
     tuner.fit()
     rows = ranked([row_of(t) for t in tune.ExperimentAnalysis(folder).trials])
     if len(rows) < sweep.search.trials or any(row.state in ("waiting", "running", "paused") for row in rows):
-        console.print("stopped; the same command with --resume goes on")
         raise KeyboardInterrupt
     return rows
 

@@ -25,6 +25,7 @@ from engine.config import Config, load_config
 from engine.data.dataset import Dataset
 from engine.learning.experiment import set_up
 from engine.learning.setup import build_model, count, counted_by
+from jobs import tune
 from jobs.pretrain import pretrain
 from jobs.search_space import Search, read_search
 from jobs.sweep.trial import Counts
@@ -82,6 +83,21 @@ def test_what_is_wrong_is_said_before_any_trial_starts(checkerboard_data: Path, 
     with pytest.raises(DataError):
         sweep(tmp_path, search(RATES), tmp_path / "s", config())
     assert not (tmp_path / "s").exists()
+
+
+def test_who_stops_it_before_the_first_trial_learns_how_to_go_on(
+    checkerboard_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tune, "attach", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(checkerboard_data, search(RATES), tmp_path / "s", config())
+    assert "stopped; the same command with --resume goes on" in capsys.readouterr().out
 
 
 @pytest.mark.ray
