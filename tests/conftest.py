@@ -13,6 +13,7 @@ from tests.small import SMALL
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT", "1")  # what cannot start is given up at once
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Benchmarks only on request; the fast part first, what needs Ray last."""
+    """Benchmarks only on request; what is long first, what needs the shared cluster last."""
     if not config.getoption("--run-benchmarks"):
         skip = pytest.mark.skip(reason="a benchmark: make bench")
         for item in items:
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if item.get_closest_marker("gpu"):
                     item.add_marker(skip)
-    items.sort(key=lambda item: item.get_closest_marker("ray") is not None)
+    items.sort(key=lambda item: (not item.get_closest_marker("long"), bool(item.get_closest_marker("ray"))))
 
 
 @pytest.fixture(scope="session")

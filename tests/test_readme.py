@@ -3,13 +3,11 @@
 A block of shell or Python is marked by a comment, which a reader of the page does not see, on the line above:
 
     <!-- runnable -->          it ends by itself, with exit code 0
-    <!-- runnable: ray -->     the same, and it starts Ray: a test marked so
     <!-- runnable: serves -->  it stays: what follows waits until /readyz answers; stopped at the end
     <!-- runnable: submits --> it needs a cluster: tests/jobs/test_submit.py types it
 
 The folder holds events.parquet, items.parquet and users.parquet, small and made up, with items 50 and 181,
-and the shipped tune_configs and serve_apps. Instead of port 8000 a free one is used. Blocks after the first
-server count as tests on Ray.
+and the shipped tune_configs and serve_apps. Instead of port 8000 a free one is used.
 """
 
 from __future__ import annotations
@@ -33,7 +31,7 @@ from tests.ports import free_port
 
 PROJECT = Path(__file__).parents[1]
 MARKED = re.compile(
-    r"^<!-- runnable(: (?P<how>serves|ray|submits))? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$",
+    r"^<!-- runnable(: (?P<how>serves|submits))? -->\n```(?P<kind>sh|python)\n(?P<code>.*?)^```$",
     re.M | re.S,
 )
 SECONDS = 280
@@ -63,16 +61,12 @@ class Reader:
     """Someone who types what the README says, block after block, in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.port, self.done = folder, free_port(), 0
+        self.folder, self.port = folder, free_port()
         self.servers: list[subprocess.Popen[bytes]] = []
         self.environment = _environment(folder)
 
-    def type_up_to(self, place: int) -> None:
-        """Run what has not been run yet, up to the block at ``place``."""
-        while self.done <= place:
-            block = BLOCKS[self.done]
-            self.done += 1
-            (self._serve if block.how == "serves" else self._run)(block)
+    def type(self, block: Block) -> None:
+        (self._serve if block.how == "serves" else self._run)(block)
 
     def stop(self) -> None:
         """Press Ctrl-C, which Ray's own processes do not hear."""
@@ -146,16 +140,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     reading.stop()
 
 
-def _cases() -> Iterator[object]:
-    served = False
-    for place, block in enumerate(BLOCKS):
-        served = served or block.how == "serves"
-        yield pytest.param(place, id=str(block), marks=[pytest.mark.ray] if served or block.how else [])
-
-
-@pytest.mark.parametrize("place", list(_cases()))
-def test_what_the_readme_says_runs(place: int, reader: Reader) -> None:
-    reader.type_up_to(place)
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_what_the_readme_says_runs(reader: Reader) -> None:
+    for block in BLOCKS:
+        reader.type(block)
 
 
 def test_the_readme_has_what_a_newcomer_needs() -> None:

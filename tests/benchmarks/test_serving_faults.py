@@ -1,7 +1,7 @@
 """What callers lose while replicas, Redis and models come and go, behind HAProxy with the shipped settings.
 
 Callers do not try again: every failure counts, and so does an acknowledged event that the very next answer
-does not count. ``FIRSTCLICK_FAULT_ROUNDS`` goes through all faults more than once. One thing no proxy can
+does not count. ``FIRSTCLICK_FAULT_ROUNDS=3`` goes through all faults three times. One thing no proxy can
 mend: an answer whose headers were sent when its replica was killed, but not its body, is cut off.
 """
 
@@ -28,7 +28,7 @@ ROUNDS = os.environ.get("FIRSTCLICK_FAULT_ROUNDS", "1")
 
 
 @pytest.mark.benchmark
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(900 * int(ROUNDS))
 def test_no_request_and_no_event_is_lost() -> None:
     require_redis()
     rounds = in_own_process("tests.benchmarks.test_serving_faults", ROUNDS)

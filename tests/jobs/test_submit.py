@@ -115,7 +115,7 @@ def typed(env: dict[str, str], command: list[str], code: int = 0) -> list[dict[s
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"time"')]
 
 
-@pytest.mark.ray
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 def test_prepare_pretrain_evaluate_and_tune_as_jobs(cluster: dict[str, str], tmp_path: Path) -> None:
     tables = checkerboard()
