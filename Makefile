@@ -27,7 +27,7 @@ prometheus:        ## a Prometheus for the test of the dashboard; without it it 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)
 
-test: setup        ## the fast part, on two cores, then the part on one local Ray cluster
+test: setup        ## on two cores what shares nothing, then what shares one local Ray cluster
 	$(BIN)/pytest -m "not ray" -n 2 --dist worksteal
 	$(BIN)/pytest -m ray
 

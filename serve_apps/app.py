@@ -82,6 +82,7 @@ def bind_app(args: AppArgs, loader: Loader = Recommender.load) -> serve.Applicat
         max_ongoing_requests=args.max_ongoing_requests,
         max_queued_requests=args.max_queued_requests,
         max_constructor_retry_count=3,
+        health_check_period_s=2,  # how soon a replica that died is missed
         ray_actor_options={"num_cpus": args.num_cpus},
         **scaling,
     )

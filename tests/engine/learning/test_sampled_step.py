@@ -132,31 +132,39 @@ def test_resumes_bit_for_bit(checkerboard_data: Path) -> None:
     assert_same(undisturbed.best_model().state_dict(), resumed.best_model().state_dict())
 
 
-def two_spread_workers(rank: int, data: Path, folder: Path, options: tuple[str, ...]) -> None:
-    """What each of two processes runs; both leave their parts of the model."""
+SPREAD = {"ranking": SAMPLED, "rating": (*SAMPLED, "objective=rating", "items.dim=5")}
+
+
+def two_spread_workers(rank: int, data: Path, folder: Path) -> None:
+    """What each of two processes runs; both leave their parts of the models."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-    run = training(data, *options, rank=rank, world=2)
-    reports = [(r.loss, r.quality) for r in run.run()]
-    held = len(run.model.catalogue.learned.mean_LC) if run.model.catalogue else -1
-    torch.save({"part": run.best_part(), "reports": reports, "held": held}, folder / f"result-{rank}")
+    for name, options in SPREAD.items():
+        run = training(data, *options, rank=rank, world=2)
+        reports = [(r.loss, r.quality) for r in run.run()]
+        held = len(run.model.catalogue.learned.mean_LC) if run.model.catalogue else -1
+        torch.save({"part": run.best_part(), "reports": reports, "held": held}, folder / f"{name}-{rank}")
     dist.barrier()
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("options", [(), ("objective=rating", "items.dim=5")])
+@pytest.fixture(scope="module")
+def of_two(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two workers make of all cases: starting processes takes longer than training."""
+    folder = tmp_path_factory.mktemp("spread")
+    mp.start_processes(two_spread_workers, (checkerboard_data, folder), nprocs=2, start_method="spawn")
+    return folder
+
+
+@pytest.mark.parametrize("name", SPREAD)
 def test_two_workers_each_with_half_of_the_rows_equal_one(
-    checkerboard_data: Path, tmp_path: Path, options: tuple[str, ...]
+    checkerboard_data: Path, of_two: Path, name: str
 ) -> None:
     """Start, ridge, negatives, exchange, optimiser, validation and the joined model."""
-    options = (*SAMPLED, *options)
-    alone = training(checkerboard_data, *options)
+    alone = training(checkerboard_data, *SPREAD[name])
     reports = [(r.loss, r.quality) for r in alone.run()]
     state = alone.best_model().state_dict()
-    mp.start_processes(
-        two_spread_workers, (checkerboard_data, tmp_path, options), nprocs=2, start_method="spawn"
-    )
-    first, second = (torch.load(tmp_path / f"result-{rank}", weights_only=True) for rank in range(2))
+    first, second = (torch.load(of_two / f"{name}-{rank}", weights_only=True) for rank in range(2))
     assert (first["held"], second["held"]) == (30, 30)
     assert_same(whole_state([first["part"], second["part"]]), state, rtol=1e-3, atol=1e-4)
     for (loss, quality), (loss_alone, quality_alone) in zip(first["reports"], reports, strict=True):
