@@ -27,9 +27,9 @@ prometheus:        ## a Prometheus for the test of the dashboard; without it it 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)
 
-test: setup        ## on two cores what shares nothing, then what shares one local Ray cluster
+test: setup        ## two at a time: what needs no shared Ray cluster, then jobs beside serving, each on a cluster
 	$(BIN)/pytest -m "not ray" -n 2 --dist worksteal
-	$(BIN)/pytest -m ray
+	$(BIN)/pytest -m ray -n 2 --dist loadgroup
 
 check: setup       ## format, lint, types
 	$(BIN)/ruff format --check .
