@@ -27,9 +27,9 @@ prometheus:        ## a Prometheus for the test of the dashboard; without it it 
 demo: setup        ## meta-learn on MovieLens-100k, compare, serve (DEMO_ARGS=--once: then stop)
 	$(BIN)/firstclick demo $(DEMO_ARGS)
 
-test: setup        ## two at a time: what needs no shared Ray cluster, then jobs beside serving, each on a cluster
+test: setup        ## on two cores what needs no shared Ray cluster, then the part on one
 	$(BIN)/pytest -m "not ray" -n 2 --dist worksteal
-	$(BIN)/pytest -m ray -n 2 --dist loadgroup
+	$(BIN)/pytest -m ray
 
 check: setup       ## format, lint, types
 	$(BIN)/ruff format --check .
