@@ -35,9 +35,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for item in items:
                 if item.get_closest_marker("gpu"):
                     item.add_marker(skip)
-    for item in items:
-        if item.get_closest_marker("ray"):  # for several processes: each has a cluster and a Serve of its own
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(Path(__file__).parent).parts[0]))
     items.sort(key=lambda item: (not item.get_closest_marker("long"), bool(item.get_closest_marker("ray"))))
 
 

@@ -150,10 +150,8 @@ def shipped_service(folder: Path, n_items: int = 40, dim: int = 8, narrow: bool 
     config = _config(folder, redis.address)
     if narrow:
         config["applications"].append(_narrow(config["applications"][0], folder))
-    none_in_store = {
-        "prestart_worker_first_driver": False
-    }  # a process a CPU would start now, most for nothing
-    ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False, _system_config=none_in_store)
+    settings = {"prestart_worker_first_driver": False}  # else a process a CPU starts now, most for nothing
+    ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False, _system_config=settings)
     try:
         serve.start(http_options=config.pop("http_options") | {"host": "127.0.0.1", "port": port})
         service = Shipped(f"http://127.0.0.1:{port}", key, registry, versions, redis, config)
