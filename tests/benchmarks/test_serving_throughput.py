@@ -46,9 +46,8 @@ def account() -> Account:
 
 
 @pytest.mark.xfail(
-    reason="measured: .52 and .66 of the no-op's requests at 4,000 items for 1 and 8 callers, .60 and .65 at "
-    "100,000; p50 1.66 and 1.42 times no-op and compute for one caller; in another run .53 to .74 at 4,000 "
-    "items for 1 caller"
+    reason="measured: .63 and .69 of the no-op's requests at 4,000 items for 1 and 8 callers, .58 and .61 at "
+    "100,000; p50 1.29 and 1.38 times no-op and compute for one caller; runs differ by a tenth"
 )
 @pytest.mark.benchmark
 @pytest.mark.timeout(900)
