@@ -79,6 +79,7 @@ def create_app(
             expose_headers=[REQUEST_ID, "Retry-After"],
             max_age=_PREFLIGHT_S,
         )
+    # FastAPI has a layer for what its paths do not foresee; this one is for what the layers do not
     app.layered = problems.UnexpectedErrors(AccessLog(layered, service.telemetry))
     app.openapi = lambda: _openapi(app, guarded=keys is not None)  # type: ignore[method-assign]
     return app

@@ -223,10 +223,8 @@ class ServedModel:
 
     def _item(self, item: Recommendation, explain: bool) -> dict[str, Any]:
         """What a `RecommendedItem` says."""
-        told: dict[str, Any] = {"item_id": item.item_id, "score": item.score}
-        title = self._title_of.get(item.item_id)
-        if title is not None:
-            told["title"] = title
+        told = self._named(item.item_id)
+        told["score"] = item.score
         if item.prediction is not None:
             told["prediction"] = item.prediction
         if item.uncertainty is not None:
