@@ -10,16 +10,18 @@ costs as much as the search for what to show.
 
 from __future__ import annotations
 
-import asyncio
-import json
+import atexit
 import logging
 import time
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from pydantic_core import to_json
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve_apps.batches import Batches
 from serve_apps.trace import REQUEST_ID, age_s, caller, pattern, request_id, start
 
 if TYPE_CHECKING:  # brings Ray
@@ -28,49 +30,54 @@ if TYPE_CHECKING:  # brings Ray
 _log = logging.getLogger(__name__)
 _ID_HEADER = REQUEST_ID.lower().encode()
 
-PAUSE_S = 1.0
-"""Between two writes; what a replica that is killed may lose."""
+PAUSE_S, MOST = 1.0, 100
+"""Seconds or lines until lines are written; what a replica that is killed may lose."""
 
 
-class _AtOnce(logging.Handler):
-    """Writes the lines of a second at once: to write is dear. Knows the running event loop's clock only."""
+class Line(NamedTuple):
+    """One request."""
 
-    def __init__(self, file: RotatingFileHandler) -> None:
-        super().__init__()
-        self._file, self._lines = file, list[str]()
+    at: float  # Unix seconds
+    request_id: str
+    method: str
+    path: str  # the pattern
+    status: int  # 0: the caller left before there was an answer
+    ms: float
+    key: str  # the name of the API key
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(record.getMessage())
-        if len(self._lines) == 1:
-            asyncio.get_running_loop().call_later(PAUSE_S, self.flush)
-
-    def flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines:
-            self._file.handle(logging.makeLogRecord({"msg": "\n".join(lines)}))
-
-    def close(self) -> None:
-        self.flush()
-        self._file.close()
-        super().close()
+    def json(self) -> str:
+        return to_json(self._asdict() | {"at": round(self.at, 3), "ms": round(self.ms, 2)}).decode()
 
 
-def own_file(serve: logging.Logger) -> None:
-    """Write the lines beside the file that ``serve`` logs to, if there is one; of its size and number."""
+Write = Callable[[Line], None]
+
+
+def to_logger(line: Line) -> None:
+    _log.info(line.json())
+
+
+def own_file(serve: logging.Logger) -> Write:
+    """Writes many lines at once to a file beside the one that ``serve`` logs to; without one, `to_logger`."""
     files = (getattr(handler, "target", None) for handler in serve.handlers)
     file = next((file for file in files if isinstance(file, RotatingFileHandler)), None)
     if file is None:
-        return
+        return to_logger
     path = Path(file.baseFilename)
     own = RotatingFileHandler(path.with_name(f"access_{path.name}"), "a", file.maxBytes, file.backupCount)
-    _log.handlers, _log.propagate = [_AtOnce(own)], False
+
+    def write(lines: list[Line]) -> None:
+        own.handle(logging.makeLogRecord({"msg": "\n".join(line.json() for line in lines)}))
+
+    batches = Batches(write, MOST, PAUSE_S)
+    atexit.register(batches.flush)
+    return batches.add
 
 
 class AccessLog:
     """See the module."""
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry | None = None) -> None:
-        self._app, self._telemetry = app, telemetry
+    def __init__(self, app: ASGIApp, telemetry: Telemetry | None = None, write: Write = to_logger) -> None:
+        self._app, self._telemetry, self._write = app, telemetry, write
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,18 +106,5 @@ class AccessLog:
         if self._telemetry is not None:
             self._telemetry.answered_request(pattern(scope), status, seconds)
         if _log.isEnabledFor(logging.INFO):
-            _log.info(_line(scope, status, seconds))
-
-
-def _line(scope: Scope, status: int, seconds: float) -> str:
-    return json.dumps(
-        {
-            "at": round(time.time(), 3),
-            "request_id": request_id(scope),
-            "method": scope["method"],
-            "path": pattern(scope),
-            "status": status,  # 0: the caller left before there was an answer
-            "ms": round(seconds * 1000, 2),
-            "key": caller(scope),
-        }
-    )
+            line = time.time(), request_id(scope), scope["method"], pattern(scope), status, seconds * 1000
+            self._write(Line(*line, caller(scope)))

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ray import serve
 
 from engine import Recommender
+from serve_apps import whole_answers
 from serve_apps.access_log import own_file
 from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
@@ -42,7 +43,8 @@ class RecommendationsReplica:
     def __init__(self, args: AppArgs, loader: Loader) -> None:
         serve_logger = logging.getLogger("ray.serve")
         logging.getLogger("serve_apps").parent = serve_logger  # Serve's files and level
-        own_file(serve_logger)
+        self._write = own_file(serve_logger)
+        whole_answers.install()  # Serve starts the replica's HTTP server after this
         self._args = args
         artifact, registry = args.artifact and Path(args.artifact), args.registry and Path(args.registry)
         self._models = Models(loader, artifact or None, ModelRegistry(registry) if registry else None)
@@ -70,6 +72,7 @@ class RecommendationsReplica:
             rate=RateLimit(args.requests_per_second, args.burst) if args.requests_per_second else None,
             cors_origins=args.cors_origins,
             limit_bytes=args.max_body_bytes,
+            write=self._write,
         )
 
 

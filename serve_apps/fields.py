@@ -8,22 +8,41 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, StringConstraints, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 FEATURE_LIST_MAX = 4096
 TEXT_MAX = 10_000
+ID_MAX = 256
+INTEGER_MAX = 2**63 - 1
 
 
-def _integer_id_as_text(value: object) -> object:
-    """Ids are strings inside; a JSON integer is taken as its decimal text (but ``true`` is not 1)."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+class _TextOrInteger:
+    """Ids are strings inside; a JSON integer is taken as its decimal text (but ``true`` is not 1).
+
+    Text is looked at first, and by pydantic alone: most ids are text, and a request holds many.
+    """
+
+    def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(min_length=1, max_length=ID_MAX, strict=True)
+        integer = core_schema.int_schema(strict=True, ge=-INTEGER_MAX, le=INTEGER_MAX)
+        return core_schema.union_schema(
+            [text, core_schema.no_info_after_validator_function(str, integer)],
+            mode="left_to_right",
+            custom_error_type="id",
+            custom_error_message=f"Input should be a text of 1 to {ID_MAX} characters, or an integer",
+        )
+
+    def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
+        integer = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
+        return {"anyOf": [{"type": "string", "minLength": 1, "maxLength": ID_MAX}, integer]}
 
 
 def _finite_scalar(value: object) -> bool:
     if isinstance(value, str):
         return len(value) <= TEXT_MAX
     if isinstance(value, int):
-        return abs(value) < 2**63
+        return abs(value) <= INTEGER_MAX
     return value is None or (isinstance(value, float) and math.isfinite(value))
 
 
@@ -42,15 +61,11 @@ def _feature(value: Any) -> Any:
 _SCALAR_SCHEMAS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Id = Annotated[
-    Name,
-    BeforeValidator(_integer_id_as_text),
-    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": 256}, {"type": "integer"}]}),
-]
+Id = Annotated[str, _TextOrInteger()]
 Scalar = (
     Annotated[str, StringConstraints(max_length=TEXT_MAX)]
     | bool
-    | Annotated[int, Field(gt=-(2**63), lt=2**63)]
+    | Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
     | Annotated[float, Field(allow_inf_nan=False)]
 )
 Feature = Annotated[

@@ -19,7 +19,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps import problems
-from serve_apps.access_log import AccessLog
+from serve_apps.access_log import AccessLog, Write, to_logger
 from serve_apps.bodies import LIMIT_BYTES, BodyLimit
 from serve_apps.paths.catalogue import catalogue
 from serve_apps.paths.model import about_model, rolling_out
@@ -45,6 +45,7 @@ def create_app(
     rate: RateLimit | None = None,
     cors_origins: Sequence[str] = (),
     limit_bytes: int = LIMIT_BYTES,
+    write: Write = to_logger,
 ) -> FastAPI:
     """The application.
 
@@ -54,6 +55,7 @@ def create_app(
         rate: how often each key may call.
         cors_origins: origins of web pages that may call.
         limit_bytes: largest body that is read.
+        write: takes the lines of the access log.
     """
     app = _Layered(
         title="firstclick", summary=_SUMMARY, version="1", redirect_slashes=False, lifespan=_lifespan(service)
@@ -80,7 +82,7 @@ def create_app(
             max_age=_PREFLIGHT_S,
         )
     # FastAPI has a layer for what its paths do not foresee; this one is for what the layers do not
-    app.layered = problems.UnexpectedErrors(AccessLog(layered, service.telemetry))
+    app.layered = problems.UnexpectedErrors(AccessLog(layered, service.telemetry, write))
     app.openapi = lambda: _openapi(app, guarded=keys is not None)  # type: ignore[method-assign]
     return app
 

@@ -99,7 +99,8 @@ def _try(args: AppArgs, loader: Loader) -> None:
 
 def _deploy(args: AppArgs, loader: Loader) -> None:
     try:
-        serve.run(bind_app(args, loader), name=APP_NAME, route_prefix="/")
+        logs = LoggingConfig(enable_access_log=False)  # it writes out paths; ours does not
+        serve.run(bind_app(args, loader), name=APP_NAME, route_prefix="/", logging_config=logs)
     except RuntimeError as error:
         reports = serve.status().applications[APP_NAME].deployments.values()
         reason = " ".join(report.message.strip().rpartition("\n")[2] for report in reports)
@@ -170,7 +171,7 @@ def _start(host: str, port: int, quiet: bool) -> None:
     try:
         serve.start(
             http_options={"host": host, "port": port, "request_timeout_s": 30},
-            logging_config=LoggingConfig(log_level="WARNING", enable_access_log=False) if quiet else None,
+            logging_config=LoggingConfig(log_level="WARNING" if quiet else "INFO", enable_access_log=False),
         )
     except RuntimeError as error:
         if "Failed to bind" in str(error):  # taken since it was looked at

@@ -1,18 +1,22 @@
 """What is measured while serving, as Ray's own metrics: each node's agent gathers them from its replicas.
 
-Observing costs some microseconds. Ray puts ``ray_`` before each name; Prometheus finds the agents through
-Ray, or reads ``/metrics``, where any replica answers for all nodes (``gathered``). No label holds an id of a
-person.
+Observing is dear, and so done for many requests at once, after their answers. Ray puts ``ray_`` before each
+name; Prometheus finds the agents through Ray, or reads ``/metrics``, where any replica answers for all nodes
+(``gathered``). No label holds an id of a person.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import httpx
 import ray
 from ray.util.metrics import Counter, Histogram
+
+from serve_apps.batches import Batches
 
 FAMILIES = ("ray_firstclick_", "ray_serve_")
 SCRAPE_TIMEOUT_S = 5.0
@@ -21,8 +25,23 @@ _SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 
 _SHOTS = [0.5, 1.5, 3.5, 5.5, 10.5, 20.5, 50.5, 100.5, 500.5]
 
 
+MOST, PAUSE_S = 32, 0.1
+"""Requests are counted together, so many of them or those of so many seconds."""
+CLOSELY = 4
+"""Of so many of them phases and shots are observed: an eighth or more under load, all when it is quiet."""
+
+
+class Recommended(NamedTuple):
+    """What is observed of a recommendation."""
+
+    model_version: str
+    shots: int
+    ignored: int
+    laps: Mapping[str, float]  # phase -> seconds
+
+
 class Telemetry:
-    """One of each kind of metric, for this process."""
+    """One of each kind of metric, for this process. Used in an event loop."""
 
     def __init__(self) -> None:
         self._requests = Histogram(
@@ -43,16 +62,29 @@ class Telemetry:
             "firstclick_answers", "Recommendations, by the model that gave them.", ("model_version",)
         )
 
+        self._answered = Batches(self._observe_requests, MOST, PAUSE_S)
+        self._recommended = Batches(self._observe_recommendations, MOST, PAUSE_S)
+
     def answered_request(self, path: str, status: int, seconds: float) -> None:
-        self._requests.observe(seconds, {"path": path, "status": str(status)})
+        self._answered.add((path, status, seconds))
 
     def recommended(self, version: str, shots: int, ignored: int, laps: Mapping[str, float]) -> None:
-        for phase, seconds in laps.items():
-            self._phases.observe(max(seconds, 1e-9), {"phase": phase})
-        self._shots.observe(shots or 1e-9)  # Ray takes no zero
+        self._recommended.add(Recommended(version, shots, ignored, laps))
+
+    def _observe_requests(self, requests: list[tuple[str, int, float]]) -> None:
+        for path, status, seconds in requests:
+            self._requests.observe(seconds, {"path": path, "status": str(status)})
+
+    def _observe_recommendations(self, recommended: list[Recommended]) -> None:
+        for one in recommended[:CLOSELY]:
+            for phase, seconds in one.laps.items():
+                self._phases.observe(max(seconds, 1e-9), {"phase": phase})
+            self._shots.observe(one.shots or 1e-9)  # Ray takes no zero
+        ignored = sum(one.ignored for one in recommended)
         if ignored:
             self._ignored.inc(ignored)
-        self._answers.inc(1, {"model_version": version})
+        for version, count in Tally(one.model_version for one in recommended).items():
+            self._answers.inc(count, {"model_version": version})
 
 
 async def gathered() -> str:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,7 @@ class Ignored:
     reason: str
 
 
-@dataclass(frozen=True)
-class Support:
+class Support(NamedTuple):
     """The usable events of one user, oldest first; S of them."""
 
     item_row: NDArray[np.int64]  # (S,)

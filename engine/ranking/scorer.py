@@ -8,8 +8,8 @@ Shapes: N catalogue, D embedding, B users, F user features, K slate.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,8 +34,7 @@ FEW = 8
 _NONE, _ALL = np.empty(0, np.int64), np.empty(0, np.bool_)
 
 
-@dataclass(frozen=True)
-class Adapted:
+class Adapted(NamedTuple):
     """One user, after adaptation."""
 
     support: Support

@@ -6,7 +6,6 @@ each event, runs in a thread.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -40,8 +39,7 @@ async def recommended(
     stage.look_on(request, history, told)
     laps = {"parse": parse_s, **laps}
     if service.telemetry is not None:
-        seen = model.version, told["shots"], len(told["ignored_events"]), laps
-        asyncio.get_running_loop().call_soon(service.telemetry.recommended, *seen)  # the answer goes first
+        service.telemetry.recommended(model.version, told["shots"], len(told["ignored_events"]), laps)
     return told, {"Server-Timing": ", ".join(f"{name};dur={s * 1000:.3f}" for name, s in laps.items())}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from serve_apps import access_log
+from serve_apps.ingress import create_app
+from tests.serve_apps.conftest import Client
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict]:
@@ -62,25 +65,47 @@ def test_an_unexpected_error_is_logged_as_500(client, caplog) -> None:
     assert [line["status"] for line in lines(caplog)] == [500]
 
 
-def test_the_lines_of_a_replica_stand_beside_the_file_of_serve(client, tmp_path: Path, monkeypatch) -> None:
-    log = access_log._log
-    monkeypatch.setattr(log, "handlers", [])
-    monkeypatch.setattr(log, "propagate", True)
-    monkeypatch.setattr(log, "level", logging.INFO)
+LINE = access_log.Line(1700000000.1234, "req-7", "GET", "/healthz", 200, 0.5678, 'a "key"')
+
+
+def test_lines_go_where_they_are_told(service, caplog) -> None:
+    written: list[access_log.Line] = []
+    with caplog.at_level(logging.INFO):
+        Client(create_app(service, write=written.append)).recommend(k=1)
+    assert [(line.path, line.status) for line in written] == [("/v1/recommend", 200)]
+
+
+def serve_logger(folder: Path) -> logging.Logger:
+    """A logger as Serve sets one up in a replica."""
     serve = logging.Logger("serve of this test")
-    serve.addHandler(
-        MemoryHandler(1000, target=RotatingFileHandler(tmp_path / "replica_x.log", maxBytes=10_000))
-    )
-    access_log.own_file(serve)
-    answer = client.recommend(k=1)
-    again = client("GET", "/healthz")
-    log.handlers[0].close()
-    serve.handlers[0].target.close()
-    written = [json.loads(x) for x in (tmp_path / "access_replica_x.log").read_text().splitlines()]
-    assert [line["request_id"] for line in written] == [a.headers["x-request-id"] for a in (answer, again)]
+    file = RotatingFileHandler(folder / "replica_x.log", maxBytes=10_000)
+    serve.addHandler(MemoryHandler(1000, target=file))
+    file.close()
+    return serve
 
 
-def test_without_a_file_of_serve_the_lines_go_where_all_others_do() -> None:
-    access_log.own_file(logging.Logger("serve of this test"))
-    assert access_log._log.propagate
-    assert access_log._log.handlers == []
+def test_the_lines_of_a_replica_stand_beside_the_file_of_serve(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(access_log, "PAUSE_S", 0.02)
+    monkeypatch.setattr(access_log, "MOST", 3)
+    file = tmp_path / "access_replica_x.log"
+
+    async def write() -> list[int]:
+        write, seen = access_log.own_file(serve_logger(tmp_path)), []
+        for n in range(4):
+            write(LINE._replace(request_id=f"req-{n}"))
+        await asyncio.sleep(0)
+        seen.append(len(file.read_text().splitlines()))  # all that waited as the third came
+        write(LINE)
+        await asyncio.sleep(0.1)
+        return [*seen, len(file.read_text().splitlines())]
+
+    assert asyncio.run(write()) == [4, 5]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["request_id"] for line in lines] == ["req-0", "req-1", "req-2", "req-3", "req-7"]
+    assert (lines[-1]["at"], lines[-1]["ms"], lines[-1]["key"]) == (1700000000.123, 0.57, 'a "key"')
+
+
+def test_without_a_file_of_serve_the_lines_go_where_all_others_do(caplog) -> None:
+    with caplog.at_level(logging.INFO):
+        access_log.own_file(logging.Logger("serve of this test"))(LINE)
+    assert [line["request_id"] for line in lines(caplog)] == ["req-7"]

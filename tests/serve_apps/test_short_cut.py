@@ -84,5 +84,5 @@ def test_what_is_plain_takes_the_short_way(
         layer = layer._app
     monkeypatch.setattr(layer, "_app", None)
     assert post(real_client, b'{"k": 2}', SHORT).status_code == 200
-    assert '"path": "/v1/recommend"' in caplog.text
+    assert '"path":"/v1/recommend"' in caplog.text
     assert post(real_client, b'{"k": 0}', SHORT).status_code == 500  # it would have gone on from there
