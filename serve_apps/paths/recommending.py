@@ -6,9 +6,9 @@ each event, runs in a thread.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
@@ -20,13 +20,19 @@ from serve_apps.paths.short_cut import FAILED
 from serve_apps.people import history_of
 from serve_apps.requests import CompareRequest, ElicitRequest, RecommendRequest
 from serve_apps.service import Service
-from serve_apps.trace import age_s
+from serve_apps.trace import age_s, header
+
+TIMING = b"x-timing"
+Timing = Annotated[
+    str | None,
+    Header(description="Whatever it says: the answer's `Server-Timing` tells how long its parts took."),
+]
 
 
 async def recommended(
     service: Service, request: RecommendRequest, scope: Scope
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The slate for a person, as `ServedModel.told`, and headers that say how long its parts took."""
+    """The slate for a person, as `ServedModel.told`, and headers: how long its parts took, for who asks."""
     stage, parse_s = service.stage, age_s(scope)
     model = stage.answering(request.user_id)
     with timed() as laps:
@@ -40,6 +46,8 @@ async def recommended(
     laps = {"parse": parse_s, **laps}
     if service.telemetry is not None:
         service.telemetry.recommended(model.version, told["shots"], len(told["ignored_events"]), laps)
+    if not header(scope, TIMING):
+        return told, {}
     return told, {"Server-Timing": ", ".join(f"{name};dur={s * 1000:.3f}" for name, s in laps.items())}
 
 
@@ -48,7 +56,9 @@ def recommending(service: Service) -> APIRouter:
     responses = problems(BODY, INVALID, UNAVAILABLE)
 
     @router.post("/v1/recommend", response_model_exclude_none=True, responses=responses)
-    async def recommend(request: RecommendRequest, http: Request, response: Response) -> RecommendAnswer:
+    async def recommend(
+        request: RecommendRequest, http: Request, response: Response, x_timing: Timing = None
+    ) -> RecommendAnswer:
         """The slate for a person: from the events of the request, from those stored under `user_id`, or both.
 
         Nothing is stored: the same request, the same answer (with `explore`: the same with a `seed`).

@@ -77,8 +77,11 @@ def test_item_knn_counts_what_was_wanted_alone(real_client) -> None:
     assert liked["item-kNN"] != liked["popularity"]
 
 
-def test_the_header_tells_where_the_time_went(real_client) -> None:
-    header = real_client.recommend(events=[{"item_id": "103", "value": 5}]).headers["server-timing"]
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8"])
+def test_the_header_tells_who_asks_where_the_time_went(real_client, kind: str) -> None:
+    body, asked = {"events": [{"item_id": "103", "value": 5}]}, {"content-type": kind, "x-timing": "1"}
+    assert "server-timing" not in real_client.recommend(**body).headers
+    header = real_client("POST", "/v1/recommend", json=body, headers=asked).headers["server-timing"]
     phases = dict(entry.split(";dur=") for entry in header.split(", "))
     assert set(phases) >= {"parse", "adapt", "score"}
     assert all(float(duration) >= 0 for duration in phases.values())

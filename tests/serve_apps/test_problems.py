@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from serve_apps.bodies import LIMIT_BYTES, BodyLimit
+from serve_apps.bodies import LIMIT_BYTES, BodyLimit, within
 
 JSON = {"content-type": "application/json"}
 
@@ -189,6 +189,25 @@ def test_a_body_that_does_not_arrive_is_408(client) -> None:
     assert sent[0]["status"] == 408
     assert json.loads(sent[1]["body"])["detail"] == "The body did not arrive within 0.1 seconds."
     assert time.monotonic() - began < 5
+
+
+def test_within_a_time_or_not_at_all() -> None:
+    async def takes(seconds: float) -> str:
+        await asyncio.sleep(seconds)
+        return "done"
+
+    async def everything() -> None:
+        assert await within(5, takes(0)) == "done"
+        with pytest.raises(TimeoutError):
+            await within(0.01, takes(60))
+        await asyncio.sleep(0)  # nothing of the cancelling is left
+        waiting = asyncio.create_task(within(60, takes(60)))
+        await asyncio.sleep(0)
+        waiting.cancel("by somebody else")
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    asyncio.run(everything())
 
 
 def _call_raw(app: Any, receive: Any) -> list[dict[str, Any]]:
