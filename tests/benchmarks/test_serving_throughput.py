@@ -45,11 +45,6 @@ def account() -> Account:
     return found
 
 
-@pytest.mark.xfail(
-    reason="measured: .63 and .69 of the no-op's requests at 4,000 items for 1 and 8 callers, .58 and .61 at "
-    "100,000; p50 1.29 and 1.38 times no-op and compute for one caller; in other runs .51 to .74 at "
-    "4,000 items"
-)
 @pytest.mark.benchmark
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("callers", CALLERS)

@@ -6,10 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import ray
 from ray import serve
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ServeDeploySchema
@@ -100,6 +102,18 @@ def test_metrics_of_all_replicas_are_on_one_page(http: httpx.Client) -> None:
         return {name for name in dashboard_metrics() | phases if name not in page}
 
     wait_until(lambda: not missing(), 40)
+
+
+def test_no_log_holds_an_id_of_a_person(http: httpx.Client) -> None:
+    """Serve's own access log, which spells paths out, is off; ours has their patterns."""
+    assert http.get(f"/v1/users/{WHO}/events").status_code == 200
+    folder = Path(ray._private.worker.global_worker.node.get_session_dir_path()) / "logs" / "serve"
+
+    def ours() -> str:
+        return "".join(path.read_text() for path in folder.glob("access_replica_*"))
+
+    wait_until(lambda: '"path":"/v1/users/{user_id}/events"' in ours())
+    assert [path.name for path in folder.iterdir() if path.is_file() and WHO in path.read_text()] == []
 
 
 def test_a_killed_replica_loses_no_acknowledged_event(served: Served, admin: Client) -> None:
