@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ray.util.metrics import Metric
 
 import serve_apps
 from serve_apps.ingress import create_app
 from serve_apps.service import Service
-from serve_apps.telemetry import Telemetry, merged
+from serve_apps.telemetry import CLOSELY, MOST, Telemetry, merged
 from tests.serve_apps.conftest import Client, models_of
 
 DASHBOARD = Path(serve_apps.__file__).with_name("dashboard.json")
@@ -49,6 +51,35 @@ def test_each_request_and_the_phases_of_each_recommendation_are_measured(real) -
     assert (version, shots, ignored) == (real.version, 1, 1)
     assert set(laps) == set(other[3]) == {"parse", "store", "adapt", "score", "top_k"}
     assert all(seconds > 0 for seconds in laps.values())
+
+
+class Told:
+    """Keeps what one of Ray's metrics is told."""
+
+    def __init__(self) -> None:
+        self.values: list[tuple[Any, ...]] = []
+
+    def observe(self, value: float, tags: dict[str, str] | None = None) -> None:
+        self.values.append((value, *(tags or {}).values()))
+
+    inc = observe
+
+
+def test_under_load_all_are_counted_and_some_are_looked_at_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry, told = Telemetry(), {name: Told() for name in ("_phases", "_shots", "_ignored", "_answers")}
+    for name, metric in told.items():
+        monkeypatch.setattr(telemetry, name, metric)
+
+    async def load() -> None:
+        for n in range(MOST):
+            telemetry.recommended("old" if n % 2 else "new", shots=n, ignored=1, laps={"adapt": 0.5})
+        await asyncio.sleep(0)
+
+    asyncio.run(load())
+    assert told["_phases"].values == [(0.5, "adapt")] * CLOSELY
+    assert [round(shots) for (shots,) in told["_shots"].values] == list(range(CLOSELY))
+    assert told["_ignored"].values == [(MOST,)]
+    assert told["_answers"].values == [(MOST / 2, "new"), (MOST / 2, "old")]
 
 
 def test_without_measuring_there_is_no_page(real_client) -> None:
