@@ -10,10 +10,8 @@ costs as much as the search for what to show.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import time
-from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,35 +47,34 @@ class Line(NamedTuple):
         return to_json(self._asdict() | {"at": round(self.at, 3), "ms": round(self.ms, 2)}).decode()
 
 
-Write = Callable[[Line], None]
-
-
-def to_logger(line: Line) -> None:
-    _log.info(line.json())
-
-
-def own_file(serve: logging.Logger) -> Write:
-    """Writes many lines at once to a file beside the one that ``serve`` logs to; without one, `to_logger`."""
+def own_file(serve: logging.Logger) -> Batches[Line] | None:
+    """Writes many lines at once to a file beside the one that ``serve`` logs to; None where that has none."""
     files = (getattr(handler, "target", None) for handler in serve.handlers)
     file = next((file for file in files if isinstance(file, RotatingFileHandler)), None)
     if file is None:
-        return to_logger
+        return None
     path = Path(file.baseFilename)
     own = RotatingFileHandler(path.with_name(f"access_{path.name}"), "a", file.maxBytes, file.backupCount)
 
     def write(lines: list[Line]) -> None:
         own.handle(logging.makeLogRecord({"msg": "\n".join(line.json() for line in lines)}))
+        own.close()  # until the next time
 
-    batches = Batches(write, MOST, PAUSE_S)
-    atexit.register(batches.flush)
-    return batches.add
+    return Batches(write, MOST, PAUSE_S)
 
 
 class AccessLog:
-    """See the module."""
+    """See the module.
 
-    def __init__(self, app: ASGIApp, telemetry: Telemetry | None = None, write: Write = to_logger) -> None:
-        self._app, self._telemetry, self._write = app, telemetry, write
+    Args:
+        lines: takes the lines; None: the logger of this module.
+    """
+
+    def __init__(
+        self, app: ASGIApp, telemetry: Telemetry | None = None, lines: Batches[Line] | None = None
+    ) -> None:
+        self._app, self._telemetry = app, telemetry
+        self._write = _to_logger if lines is None else lines.add
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -108,3 +105,7 @@ class AccessLog:
         if _log.isEnabledFor(logging.INFO):
             line = time.time(), request_id(scope), scope["method"], pattern(scope), status, seconds * 1000
             self._write(Line(*line, caller(scope)))
+
+
+def _to_logger(line: Line) -> None:
+    _log.info(line.json())

@@ -43,7 +43,7 @@ class RecommendationsReplica:
     def __init__(self, args: AppArgs, loader: Loader) -> None:
         serve_logger = logging.getLogger("ray.serve")
         logging.getLogger("serve_apps").parent = serve_logger  # Serve's files and level
-        self._write = own_file(serve_logger)
+        self._lines = own_file(serve_logger)
         whole_answers.install()  # Serve starts the replica's HTTP server after this
         self._args = args
         artifact, registry = args.artifact and Path(args.artifact), args.registry and Path(args.registry)
@@ -72,7 +72,7 @@ class RecommendationsReplica:
             rate=RateLimit(args.requests_per_second, args.burst) if args.requests_per_second else None,
             cors_origins=args.cors_origins,
             limit_bytes=args.max_body_bytes,
-            write=self._write,
+            lines=self._lines,
         )
 
 

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Batches(Generic[T]):
-    """At most ``most`` at once, at the latest ``pause_s`` seconds after the first; in an event loop."""
+    """In the event loop's next turn when ``most`` wait, at the latest ``pause_s`` seconds after the first."""
 
     def __init__(self, hand_on: Callable[[list[T]], None], most: int, pause_s: float) -> None:
         self._hand_on, self._most, self._pause_s = hand_on, most, pause_s

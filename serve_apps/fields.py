@@ -17,6 +17,13 @@ ID_MAX = 256
 INTEGER_MAX = 2**63 - 1
 
 
+def _digits(value: int) -> str:
+    text = str(value)
+    if len(text) > ID_MAX:
+        raise ValueError("too long")
+    return text
+
+
 class _TextOrInteger:
     """Ids are strings inside; a JSON integer is taken as its decimal text (but ``true`` is not 1).
 
@@ -25,17 +32,16 @@ class _TextOrInteger:
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(min_length=1, max_length=ID_MAX, strict=True)
-        integer = core_schema.int_schema(strict=True, ge=-INTEGER_MAX, le=INTEGER_MAX)
+        integer = core_schema.int_schema(strict=True)
         return core_schema.union_schema(
-            [text, core_schema.no_info_after_validator_function(str, integer)],
+            [text, core_schema.no_info_after_validator_function(_digits, integer)],
             mode="left_to_right",
             custom_error_type="id",
             custom_error_message=f"Input should be a text of 1 to {ID_MAX} characters, or an integer",
         )
 
     def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
-        integer = {"type": "integer", "minimum": -INTEGER_MAX, "maximum": INTEGER_MAX}
-        return {"anyOf": [{"type": "string", "minLength": 1, "maxLength": ID_MAX}, integer]}
+        return {"anyOf": [{"type": "string", "minLength": 1, "maxLength": ID_MAX}, {"type": "integer"}]}
 
 
 def _finite_scalar(value: object) -> bool:

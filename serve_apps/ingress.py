@@ -19,7 +19,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps import problems
-from serve_apps.access_log import AccessLog, Write, to_logger
+from serve_apps.access_log import AccessLog, Line
+from serve_apps.batches import Batches
 from serve_apps.bodies import LIMIT_BYTES, BodyLimit
 from serve_apps.paths.catalogue import catalogue
 from serve_apps.paths.model import about_model, rolling_out
@@ -45,7 +46,7 @@ def create_app(
     rate: RateLimit | None = None,
     cors_origins: Sequence[str] = (),
     limit_bytes: int = LIMIT_BYTES,
-    write: Write = to_logger,
+    lines: Batches[Line] | None = None,
 ) -> FastAPI:
     """The application.
 
@@ -55,10 +56,14 @@ def create_app(
         rate: how often each key may call.
         cors_origins: origins of web pages that may call.
         limit_bytes: largest body that is read.
-        write: takes the lines of the access log.
+        lines: takes the lines of the access log; None: its logger.
     """
     app = _Layered(
-        title="firstclick", summary=_SUMMARY, version="1", redirect_slashes=False, lifespan=_lifespan(service)
+        title="firstclick",
+        summary=_SUMMARY,
+        version="1",
+        redirect_slashes=False,
+        lifespan=_lifespan(service, lines),
     )
     described = app.router.routes.copy()
     app.router.routes.clear()
@@ -77,12 +82,12 @@ def create_app(
             layered,
             allow_origins=cors_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", REQUEST_ID],
-            expose_headers=[REQUEST_ID, "Retry-After"],
+            allow_headers=["Authorization", "Content-Type", REQUEST_ID, "X-Timing"],
+            expose_headers=[REQUEST_ID, "Retry-After", "Server-Timing"],
             max_age=_PREFLIGHT_S,
         )
     # FastAPI has a layer for what its paths do not foresee; this one is for what the layers do not
-    app.layered = problems.UnexpectedErrors(AccessLog(layered, service.telemetry, write))
+    app.layered = problems.UnexpectedErrors(AccessLog(layered, service.telemetry, lines))
     app.openapi = lambda: _openapi(app, guarded=keys is not None)  # type: ignore[method-assign]
     return app
 
@@ -98,7 +103,7 @@ class _Layered(FastAPI):
         await self.layered(scope, receive, send)
 
 
-def _lifespan(service: Service) -> Any:
+def _lifespan(service: Service, lines: Batches[Line] | None) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         watching = asyncio.create_task(service.models.watch())
@@ -108,6 +113,8 @@ def _lifespan(service: Service) -> Any:
             await watching
         if service.events is not None:
             await service.events.close()
+        if lines is not None:
+            lines.flush()
 
     return lifespan
 

@@ -28,7 +28,7 @@ _SHOTS = [0.5, 1.5, 3.5, 5.5, 10.5, 20.5, 50.5, 100.5, 500.5]
 MOST, PAUSE_S = 32, 0.1
 """Requests are counted together, so many of them or those of so many seconds."""
 CLOSELY = 4
-"""Of so many of them phases and shots are observed: an eighth or more under load, all when it is quiet."""
+"""Of so many of them phases and shots are observed: about an eighth under load, all when it is quiet."""
 
 
 class Recommended(NamedTuple):
@@ -52,11 +52,15 @@ class Telemetry:
         )
         self._phases = Histogram(
             "firstclick_phase_seconds",
-            "Parts of a recommendation: parse, store, adapt, score, top_k.",
+            "Parts of a recommendation: parse, store, adapt, score, top_k. Under load of an eighth.",
             _SECONDS,
             ("phase",),
         )
-        self._shots = Histogram("firstclick_shots", "Events that a recommendation used.", _SHOTS)
+        self._shots = Histogram(
+            "firstclick_shots",
+            "Events that a recommendation used. Under load of an eighth.",
+            _SHOTS,
+        )
         self._ignored = Counter("firstclick_ignored_events", "Events that could not be used.")
         self._answers = Counter(
             "firstclick_answers", "Recommendations, by the model that gave them.", ("model_version",)

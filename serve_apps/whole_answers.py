@@ -2,7 +2,8 @@
 
 uvicorn writes them one after the other. That costs a system call and a packet more on each hop, and a
 replica that is killed in between leaves half an answer, which no proxy can take back: one that got nothing
-asks another replica. Knows nothing of what is answered.
+asks another replica. (An answer too long for a socket's buffer still leaves in pieces.) Knows nothing of what
+is answered.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class WholeAnswers(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
 class JoinedWrites:
     """A transport that joins every second write to the one before, unless the event loop comes between.
 
-    What is written alone leaves as soon as the event loop gets to it.
+    What is written alone leaves as soon as the event loop gets to it. uvicorn writes by no other method.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:

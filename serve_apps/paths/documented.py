@@ -15,7 +15,10 @@ BODY = {
 INVALID = {422: "A field or parameter is missing, unknown, of the wrong type or out of range."}
 ABSENT = {404: "What is asked for is not there, or this server was started without it."}
 CONFLICT = {409: "It does not fit with how things stand."}
-UNAVAILABLE = {503: "No model is loaded yet, or the event store does not answer; see Retry-After."}
+UNAVAILABLE = {
+    503: "No model is loaded yet, or the event store does not answer; see Retry-After. A server that is too "
+    "busy says so, too, in plain text."
+}
 
 
 def problems(*kinds: dict[int, str]) -> dict[int | str, dict[str, Any]]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 import re
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve_apps.problems import ProblemResponse
 from serve_apps.security.api_keys import ApiKey, ApiKeys
 from serve_apps.security.api_keys import Scope as KeyScope
 from serve_apps.security.rate_limit import RateLimit
-from serve_apps.trace import route_path, set_caller
+from serve_apps.trace import header, route_path, set_caller
 
 OPEN = re.compile(r"/(|healthz|readyz|docs(/oauth2-redirect)?|openapi\.json|playground/[\w.-]+)", re.ASCII)
 ADMIN = re.compile(r"/v1/(users|deletions|models)(/.*)?", re.DOTALL)
@@ -39,15 +38,15 @@ class Guard:
         needed = needed_scope(route_path(scope)) if scope["type"] == "http" else None
         if needed is None:
             return await self._app(scope, receive, send)
-        key = self._key(Headers(scope=scope))
+        key = self._key(header(scope, b"authorization").decode("latin-1"))
         refusal = self._refusal(key, needed)
         if refusal is not None:
             return await refusal(scope, receive, send)
         set_caller(scope, f"{key.name} ({key.id})")
         return await self._app(scope, receive, send)
 
-    def _key(self, headers: Headers) -> ApiKey | None:
-        scheme, _, text = headers.get("authorization", "").partition(" ")
+    def _key(self, authorization: str) -> ApiKey | None:
+        scheme, _, text = authorization.partition(" ")
         return self._keys.find(text.strip()) if scheme.lower() == "bearer" else None
 
     def _refusal(self, key: ApiKey | None, needed: KeyScope) -> ProblemResponse | None:

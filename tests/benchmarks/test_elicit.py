@@ -1,11 +1,11 @@
-"""A newcomer is asked about items before the first slate: which questions serve them best?
+"""A newcomer is asked about items, or shown one by one, before the first slate: which serve them best?
 
     pytest --run-benchmarks -s tests/benchmarks/test_elicit.py
 
 MovieLens-100k, users no model was trained on. Half of a user's ratings, drawn at random, are what they can
 be asked about: they answer with their rating, or "don't know". The other half is what they should be shown:
 nDCG@10 of what they rated 4 or 5 there, after 1, 3, 5 and 10 questions asked one by one. Users come several
-times, with another half. A question may be about any item of the catalogue.
+times, with another half. A question may be about any item of the catalogue; so may what exploring shows.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 QUESTIONS = (0, 1, 3, 5, 10)
 HALVES = 3  # times that each user comes
+STRENGTH = 1.0  # of exploring; the default
 
 Choose = Callable[[Recommender, list[dict[str, object]], list[str], np.random.Generator], str]
 
@@ -61,8 +62,23 @@ def at_random_of_the_best_known(
     return rec.item_ids[rng.choice([row for row in order[:200] if rec.item_ids[row] not in asked])]
 
 
+def exploring(method: str) -> Choose:
+    """The first of the slate, of what has not been shown yet."""
+
+    def choose(
+        rec: Recommender, events: list[dict[str, object]], asked: list[str], rng: np.random.Generator
+    ) -> str:
+        left = [item_id for item_id in rec.item_ids if item_id not in asked]
+        how = {"method": method, "strength": STRENGTH, "seed": int(rng.integers(2**31))}
+        return rec.recommend(events, k=1, candidates=left, explore=how).item_ids[0]
+
+    return choose
+
+
 METHODS: dict[str, Choose] = {
     "elicit": elicited,
+    "explore, Thompson": exploring("thompson"),
+    "explore, UCB": exploring("ucb"),
     "most popular": popular,
     "random": at_random,
     "random, 200 best known": at_random_of_the_best_known,
@@ -137,10 +153,11 @@ def by_method(train: Train) -> dict[str, NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("questions", [1, 3, 5])
+@pytest.mark.parametrize("method", ["elicit", "explore, Thompson", "explore, UCB"])
 def test_chosen_questions_serve_newcomers_better(
-    by_method: dict[str, NDArray[np.float64]], questions: int
+    by_method: dict[str, NDArray[np.float64]], method: str, questions: int
 ) -> None:
     place = QUESTIONS.index(questions)
     for other in ("most popular", "random"):
-        lead = by_method["elicit"][:, place] - by_method[other][:, place]
+        lead = by_method[method][:, place] - by_method[other][:, place]
         assert lead.mean() > lead.std() / np.sqrt(len(lead)), other

@@ -9,11 +9,14 @@ import time
 from logging.handlers import MemoryHandler, RotatingFileHandler
 from pathlib import Path
 
+import httpx
 import pytest
 
 from serve_apps import access_log
+from serve_apps.batches import Batches
 from serve_apps.ingress import create_app
-from tests.serve_apps.conftest import Client
+from serve_apps.service import Service
+from tests.serve_apps.conftest import models_of
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict]:
@@ -68,11 +71,20 @@ def test_an_unexpected_error_is_logged_as_500(client, caplog) -> None:
 LINE = access_log.Line(1700000000.1234, "req-7", "GET", "/healthz", 200, 0.5678, 'a "key"')
 
 
-def test_lines_go_where_they_are_told(service, caplog) -> None:
+def test_lines_that_wait_are_written_when_the_application_ends(recommender, caplog) -> None:
     written: list[access_log.Line] = []
+    app = create_app(Service(models_of(recommender)), lines=Batches(written.extend, most=100, pause_s=60))
+
+    async def serve_once() -> None:
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+                await http.get("/healthz")
+            assert written == []
+
     with caplog.at_level(logging.INFO):
-        Client(create_app(service, write=written.append)).recommend(k=1)
-    assert [(line.path, line.status) for line in written] == [("/v1/recommend", 200)]
+        asyncio.run(serve_once())
+    assert [(line.path, line.status) for line in written] == [("/healthz", 200)]
 
 
 def serve_logger(folder: Path) -> logging.Logger:
@@ -90,12 +102,12 @@ def test_the_lines_of_a_replica_stand_beside_the_file_of_serve(tmp_path: Path, m
     file = tmp_path / "access_replica_x.log"
 
     async def write() -> list[int]:
-        write, seen = access_log.own_file(serve_logger(tmp_path)), []
+        lines, seen = access_log.own_file(serve_logger(tmp_path)), []
         for n in range(4):
-            write(LINE._replace(request_id=f"req-{n}"))
+            lines.add(LINE._replace(request_id=f"req-{n}"))
         await asyncio.sleep(0)
         seen.append(len(file.read_text().splitlines()))  # all that waited as the third came
-        write(LINE)
+        lines.add(LINE)
         await asyncio.sleep(0.1)
         return [*seen, len(file.read_text().splitlines())]
 
@@ -105,7 +117,5 @@ def test_the_lines_of_a_replica_stand_beside_the_file_of_serve(tmp_path: Path, m
     assert (lines[-1]["at"], lines[-1]["ms"], lines[-1]["key"]) == (1700000000.123, 0.57, 'a "key"')
 
 
-def test_without_a_file_of_serve_the_lines_go_where_all_others_do(caplog) -> None:
-    with caplog.at_level(logging.INFO):
-        access_log.own_file(logging.Logger("serve of this test"))(LINE)
-    assert [line["request_id"] for line in lines(caplog)] == ["req-7"]
+def test_where_serve_has_no_file_there_is_none_of_ours() -> None:
+    assert access_log.own_file(logging.Logger("serve of this test")) is None

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+from uvicorn.config import HTTP_PROTOCOLS
 
-from serve_apps.whole_answers import JoinedWrites, WholeAnswers
+from serve_apps.whole_answers import JoinedWrites, WholeAnswers, install
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
@@ -49,6 +50,15 @@ def test_a_head_waits_for_the_body_but_not_for_the_event_loop() -> None:
         return written.pieces
 
     assert asyncio.run(pieces()) == [b"head body", b"alone", b"head without ", b"last"]
+
+
+def test_servers_that_start_after_it_is_installed_send_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of uvicorn's table of protocols, as Serve's servers use it."""
+    monkeypatch.setitem(HTTP_PROTOCOLS, "auto", HTTP_PROTOCOLS["auto"])
+    install()
+    config = uvicorn.Config(whole, log_config=None)
+    config.load()
+    assert config.http_protocol_class is WholeAnswers
 
 
 async def whole(send: Send) -> None:
