@@ -3,9 +3,10 @@
     pytest --run-benchmarks -s tests/benchmarks/test_serving_throughput.py
 
 One replica each, HAProxy and the shipped settings. Each writes a line a request to one access log: the
-no-op Serve's, ours its own. Callers post 20 events over a connection of their own and wait for 20 items; they
-share the cores with the servers. Ours checks API keys and rates. Both are sent the same bodies, which the no-op does not read. Tables are
-random, in the shape of trained ones, D = 64. Contenders take turns; the median of the rounds counts.
+no-op Serve's, ours its own; ours also checks API keys and rates. Callers post 20 events over a connection of
+their own and wait for 20 items; they share the cores with the servers. Both are sent the same bodies, which
+the no-op does not read. Tables are random, in the shape of trained ones, D = 64. Contenders take turns; the
+median of the rounds counts.
 """
 
 from __future__ import annotations
