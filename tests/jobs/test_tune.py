@@ -141,7 +141,6 @@ def test_the_best_trial_is_what_pretrain_makes_of_its_options(
     assert sweep(checkerboard_data, asked, out, base, resume=True) == rows, "a complete sweep is shown again"
 
 
-@pytest.mark.benchmark  # a minute
 @pytest.mark.ray
 @pytest.mark.timeout(900)
 def test_stopped_trials_leave_nothing_behind(
