@@ -62,7 +62,16 @@ class Event(TypedDict):
     ]
 
 
-@with_config(extra="forbid", strict=True)
+@with_config(
+    extra="forbid",
+    strict=True,
+    json_schema_extra={
+        "examples": [
+            {"user_id": "u-1", "item_id": "50", "value": 5, "event_id": "order-7"},
+            {"user_id": "u-2", "item_id": "a-17", "event": "LIKE", "timestamp": 1735689600},
+        ]
+    },
+)
 class UserEvent(Event):
     """An event to keep, of the person that ``user_id`` names."""
 
@@ -199,6 +208,12 @@ class ElicitRequest(Choice):
 
 class CompareRequest(Person):
     """For whom other methods shall make their lists."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"events": [{"item_id": "50", "value": 5}], "k": 5}, {"user_id": "u-1"}]
+        }
+    )
 
     k: int = Field(10, ge=1, le=K_EXPLAINED_MAX, description="Length of each list.")
 

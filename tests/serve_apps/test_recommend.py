@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from pydantic import TypeAdapter
+
+from serve_apps import requests
+from serve_apps.roll_out import RollOut
+
+CLASSES = vars(requests) | {"RollOut": RollOut}
 
 
 def test_no_events_gives_the_prior_ranking(client) -> None:
@@ -124,7 +132,21 @@ def test_openapi_lists_the_paths_with_examples_and_problems(client) -> None:
     assert client("GET", "/docs").status_code == 200
 
 
-def test_openapi_examples_are_valid_requests(client) -> None:
+def test_openapi_examples_are_valid(client) -> None:
+    """By the classes of their schemas; each body has some."""
+    document = client("GET", "/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    examples = {name: schema["examples"] for name, schema in schemas.items() if schema.get("examples")}
+    for name, of_it in examples.items():
+        TypeAdapter(list[CLASSES[name]]).validate_json(json.dumps(of_it))
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    bodies = [operation["requestBody"]["content"] for operation in operations if "requestBody" in operation]
+    schemas_of_bodies = [content["application/json"]["schema"] for content in bodies]
+    references = [schema.get("items", schema)["$ref"] for schema in schemas_of_bodies]
+    assert {reference.rpartition("/")[2] for reference in references} <= examples.keys()
+
+
+def test_openapi_examples_of_recommend_are_answered(client) -> None:
     schemas = client("GET", "/openapi.json").json()["components"]["schemas"]
     examples = schemas["RecommendRequest"]["examples"]
     assert [client.recommend(**example).status_code for example in examples] == [200] * len(examples)
