@@ -82,3 +82,9 @@ def post(body: bytes, key: str = "", path: str = "/v1/recommend", *headers: str)
         *headers,
     ]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def chunks(body: bytes, size: int = 65536) -> bytes:
+    """A body for ``Transfer-Encoding: chunked``."""
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"

@@ -32,13 +32,37 @@ if TYPE_CHECKING:  # brings Ray
 PROJECT = Path(__file__).parents[2]
 APP = "firstclick"
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")}
+SCALING = {
+    "min_replicas": 1,
+    "max_replicas": 2,
+    "target_ongoing_requests": 1,
+    "metrics_interval_s": 0.5,
+    "look_back_period_s": 2,
+    "upscale_delay_s": 1,
+    "downscale_delay_s": 2,
+}
+SOON = {
+    "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",  # in place of 30 until a replica goes
+    "RAY_SERVE_REQUEST_PATH_LOG_BUFFER_SIZE": "1",  # in place of 1,000 lines until Serve writes them
+}
 
 
 class Callers(NamedTuple):
-    """What a caller must know. Below ``url``, ``/narrow`` is an application that holds few requests."""
+    """What a caller must know, and the folder of Serve's logs.
+
+    Below ``url``, ``/narrow`` is an application that holds few requests, ``/growing`` one that scales.
+    """
 
     url: str
     key: str
+    logs: str
+
+
+def serve_logs() -> str:
+    """Of the Ray session of this process."""
+    import ray
+
+    return os.path.join(ray._private.worker.global_worker.node.get_session_dir_path(), "logs", "serve")
 
 
 def environment(folder: str) -> dict[str, str]:
@@ -81,7 +105,7 @@ def served_elsewhere() -> Iterator[Callers]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", __name__, folder]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        with subprocess.Popen(command, cwd=PROJECT, env=environment(folder), **pipes) as process:
+        with subprocess.Popen(command, cwd=PROJECT, env=environment(folder) | SOON, **pipes) as process:
             try:
                 line = next((line for line in process.stdout if line.startswith("{")), None)
                 assert line is not None, "it did not start; see its messages above"
@@ -129,11 +153,11 @@ def wait_until(happens: Callable[[], Any], timeout_s: float = 120) -> None:
 
 
 @contextmanager
-def shipped_service(folder: Path, n_items: int = 40, dim: int = 8, narrow: bool = False) -> Iterator[Shipped]:
+def shipped_service(folder: Path, n_items: int = 40, dim: int = 8, others: bool = False) -> Iterator[Shipped]:
     """Serve three versions of a model, the first of them live, from two replicas until the block ends.
 
     Args:
-        narrow: beside it, one replica that holds few requests.
+        others: beside it, the applications below ``/narrow`` and ``/growing``; see `Callers`.
     """
     import ray
     from ray import serve
@@ -148,8 +172,9 @@ def shipped_service(folder: Path, n_items: int = 40, dim: int = 8, narrow: bool 
     _, key = create_key(folder / "keys.json", "callers", Scope.ADMIN)
     redis, port = RedisServer(folder), free_port()
     config = _config(folder, redis.address)
-    if narrow:
-        config["applications"].append(_narrow(config["applications"][0], folder))
+    if others:
+        (application,) = config["applications"]
+        config["applications"] += [_narrow(application, folder), _growing(application)]
     settings = {"prestart_worker_first_driver": False}  # else a process a CPU starts now, most for nothing
     ray.init("local", num_cpus=8, include_dashboard=False, log_to_driver=False, _system_config=settings)
     try:
@@ -157,8 +182,8 @@ def shipped_service(folder: Path, n_items: int = 40, dim: int = 8, narrow: bool 
         service = Shipped(f"http://127.0.0.1:{port}", key, registry, versions, redis, config)
         service.deploy()
         wait_until(lambda: len(service.replica_pids()) == 2)
-        for path in ("", "/narrow") if narrow else ("",):
-            _wait_for_answer(service.url + path)
+        for application in config["applications"]:
+            _wait_for_answer(service.url + application["route_prefix"].rstrip("/"))
         time.sleep(2)  # HAProxy learns of the second replica a moment after the first
         yield service
     finally:
@@ -187,6 +212,14 @@ def _narrow(application: dict[str, Any], folder: Path) -> dict[str, Any]:
     return narrow
 
 
+def _growing(application: dict[str, Any]) -> dict[str, Any]:
+    """One replica, or two under load; events in Redis."""
+    growing = copy.deepcopy(application) | {"name": "growing", "route_prefix": "/growing"}
+    del growing["deployments"][0]["num_replicas"]
+    growing["deployments"][0]["autoscaling_config"] = SCALING
+    return growing
+
+
 def _wait_for_answer(url: str) -> None:
     import httpx
 
@@ -201,8 +234,8 @@ def _wait_for_answer(url: str) -> None:
 
 def _serve_until_told(folder: Path) -> None:
     """For a test in another process: say where, and serve until standard input ends."""
-    with shipped_service(folder, narrow=True) as service:
-        print(json.dumps({"url": service.url, "key": service.key}), flush=True)
+    with shipped_service(folder, others=True) as service:
+        print(json.dumps(Callers(service.url, service.key, serve_logs())._asdict()), flush=True)
         sys.stdin.read()
 
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.serve_apps.conftest import Served
-from tests.serve_apps.raw_http import Connection, Reply, post
-from tests.serve_apps.shipped import Callers
+from tests.serve_apps.raw_http import Connection, Reply, chunks, post
+from tests.serve_apps.shipped import Callers, serve_logs
 
 pytestmark = pytest.mark.ray
 
@@ -49,7 +49,7 @@ def callers(request: pytest.FixtureRequest) -> Callers:
     if request.param == "haproxy":
         return request.getfixturevalue("behind_haproxy")
     served: Served = request.getfixturevalue("served")
-    return Callers(served.url, served.key)
+    return Callers(served.url, served.key, serve_logs())
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +76,16 @@ def test_an_odd_body_is_answered_at_once(callers: Callers, name: str) -> None:
     assert time.monotonic() - began < 5
     if reply.status >= 400:
         assert json.loads(reply.body)["status"] == reply.status
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["length", "chunks"])
+def test_a_body_of_10_mb_is_refused(callers: Callers, announced: bool) -> None:
+    """What it says comes through, although the caller is still sending."""
+    head, _, body = post(b" " * 10_000_000, callers.key).partition(b"\r\n\r\n")
+    if not announced:
+        head, body = head.replace(b"Content-Length: 10000000", b"Transfer-Encoding: chunked"), chunks(body)
+    reply = said_to(callers, head + b"\r\n\r\n" + body)
+    assert (reply.status, json.loads(reply.body)["status"]) == (413, 413)
 
 
 def test_a_key_that_comes_twice_counts_the_last_time(callers: Callers) -> None:
@@ -143,6 +153,21 @@ def test_a_body_that_stops_half_way_is_given_up_and_others_are_answered_meanwhil
         assert time.monotonic() - began < 1.5
         assert {connection.reply().status for connection in stalled} == {408}
         assert time.monotonic() - began < 20
+
+
+def test_a_head_that_stops_half_way_keeps_nobody_waiting(callers: Callers) -> None:
+    """Nothing is said to them until they go on after all. HAProxy gives them ten seconds."""
+    request = post(b'{"k": 3}', callers.key)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        stalled = [stack.enter_context(Connection(callers.url)) for _ in range(100)]
+        for connection in stalled:
+            connection.send(request[:40])
+        assert said_to(callers, request).status == 200
+        assert time.monotonic() - began < 1.5
+        for connection in stalled:
+            connection.send(request[40:])
+        assert {connection.reply().status for connection in stalled} == {200}
 
 
 def test_a_body_that_drips_is_read(callers: Callers) -> None:
