@@ -1,4 +1,4 @@
-"""The shipped Serve configs: right by Ray's schema, and no key in it that Ray would silently ignore."""
+"""The shipped Serve configs: right by Ray's schema, and no key in them that Ray or KubeRay does not know."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import BaseModel
+from ray.scripts.scripts import start
 from ray.serve.schema import ServeDeploySchema
 
 import serve_apps.app
@@ -17,6 +18,43 @@ from serve_apps.app import DEPLOYMENT
 from serve_apps.options import AppArgs
 
 CONFIG = Path(__file__).parents[2] / "serve_apps" / "config.yaml"
+
+Keys = dict[str, "Keys | None"]  # the keys there may be, and those below each; None: not looked into
+
+
+def _keys(names: str, **below: Keys) -> Keys:
+    return dict.fromkeys(names.split()) | below
+
+
+_META = _keys("name namespace labels annotations")
+_CONTAINER = _keys(
+    "name image imagePullPolicy command args",
+    env=_keys("name value", valueFrom=_keys("", secretKeyRef=_keys("name key optional"))),
+    lifecycle=_keys("", preStop=_keys("", exec=_keys("command"))),
+    ports=_keys("containerPort name protocol"),
+    resources=_keys("", limits=_keys("cpu memory"), requests=_keys("cpu memory")),
+    volumeMounts=_keys("name mountPath subPath readOnly"),
+)
+_VOLUME = _keys("name", persistentVolumeClaim=_keys("claimName readOnly"))
+_GROUP = _keys(
+    "",
+    rayStartParams=_keys(" ".join(option.lstrip("-") for param in start.params for option in param.opts)),
+    template=_keys("", metadata=_META, spec=_keys("", containers=_CONTAINER, volumes=_VOLUME)),
+)
+_HEAD = _GROUP | _keys("serviceType headService enableIngress")
+_WORKERS = _GROUP | _keys("groupName replicas minReplicas maxReplicas numOfHosts idleTimeoutSeconds suspend")
+_CLUSTER = _keys(
+    "rayVersion enableInTreeAutoscaling headServiceAnnotations suspend managedBy",
+    autoscalerOptions=_keys("idleTimeoutSeconds upscalingMode version"),
+    headGroupSpec=_HEAD,
+    workerGroupSpecs=_WORKERS,
+)
+_SERVICE = _keys(
+    "serveConfigV2 serveService upgradeStrategy rayClusterDeletionDelaySeconds excludeHeadPodFromServeSvc",
+    rayClusterConfig=_CLUSTER,
+)
+RAY_SERVICE = _keys("apiVersion kind", metadata=_META, spec=_SERVICE)
+"""KubeRay's RayService, ray.io/v1; of pods and their containers what one may want here."""
 
 
 @pytest.fixture
@@ -50,6 +88,24 @@ def unknown_keys(value: Any, models: list[type[BaseModel]], path: str = "") -> l
     for key in value.keys() & fields.keys():
         unknown += unknown_keys(value[key], _models_in(fields[key].annotation), f"{path}.{key}")
     return unknown
+
+
+def unlisted_keys(value: Any, keys: Keys | None, path: str = "") -> list[str]:
+    """Paths of keys that are not among ``keys``; a list stands for each of its parts."""
+    if isinstance(value, list):
+        return [p for at, part in enumerate(value) for p in unlisted_keys(part, keys, f"{path}[{at}]")]
+    if not isinstance(value, dict) or keys is None:
+        return []
+    unlisted = [f"{path}.{key}" for key in value if key not in keys]
+    for key in value.keys() & keys.keys():
+        unlisted += unlisted_keys(value[key], keys[key], f"{path}.{key}")
+    return unlisted
+
+
+def _dictionaries_in(value: Any) -> list[dict[str, Any]]:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    below = [found for part in parts for found in _dictionaries_in(part)]
+    return [value, *below] if isinstance(value, dict) else below
 
 
 def test_it_passes_rays_schema(config) -> None:
@@ -116,6 +172,29 @@ def test_kubernetes_runs_the_same(config, kuberay) -> None:
             assert text in exported or variable["name"] == "RAY_AUTH_TOKEN"
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+
+
+def test_no_key_is_unknown_to_kuberay(kuberay) -> None:
+    assert unlisted_keys(kuberay, RAY_SERVICE) == []
+
+
+def test_a_typo_anywhere_in_kuberay_is_noticed(kuberay) -> None:
+    for part in _dictionaries_in(kuberay):
+        for key in list(part):
+            part[f"{key}s"] = part.pop(key)
+            assert unlisted_keys(kuberay, RAY_SERVICE) != [], key
+            part[key] = part.pop(f"{key}s")
+
+
+def test_all_pods_have_the_same_environment_and_ask_for_a_token(kuberay) -> None:
+    """A node that asks for none runs any code it is sent."""
+    cluster = kuberay["spec"]["rayClusterConfig"]
+    groups = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    containers = [container for group in groups for container in group["template"]["spec"]["containers"]]
+    head, *workers = [{variable["name"] for variable in container["env"]} for container in containers]
+    assert workers
+    assert all(worker == head for worker in workers)
+    assert head >= {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
 
 
 def test_what_is_shipped_is_closed_and_keeps_ids_out_of_logs(config) -> None:
