@@ -36,9 +36,9 @@ def rolling_out(service: Service) -> APIRouter:
     )
 
     @router.get("/v1/models", response_model_exclude_none=True)
-    def models() -> ModelsAnswer:
+    async def models() -> ModelsAnswer:
         """The versions there are, which are in use, and how a shadow compares."""
-        return _state(service)
+        return await _state(service)
 
     @router.put("/v1/models/roll-out", response_model_exclude_none=True, responses=problems(BODY, INVALID))
     async def put_roll_out(roll_out: RollOut) -> ModelsAnswer:
@@ -65,10 +65,11 @@ async def _change(service: Service, change: Any) -> ModelsAnswer:
     except (ArtifactError, ConfigError) as error:
         raise HTTPException(409, str(error)) from None
     await service.models.refresh()
-    return _state(service)
+    return await _state(service)
 
 
-def _state(service: Service) -> ModelsAnswer:
+async def _state(service: Service) -> ModelsAnswer:
+    infos = await run_in_threadpool(service.registry.versions)
     stage, models = service.stage, service.models
     versions = [
         VersionAnswer(
@@ -76,7 +77,7 @@ def _state(service: Service) -> ModelsAnswer:
             created_at=info.manifest.get("created_at"),
             quality=info.manifest.get("quality"),
         )
-        for info in service.registry.versions()
+        for info in infos
     ]
     return ModelsAnswer(
         versions=versions,

@@ -1,7 +1,7 @@
 """Paths that answer for a person: what to show, what to ask.
 
-Adapting and ranking take about a millisecond and run on the event loop; explaining, which adapts once for
-each event, runs in a thread.
+A quick answer, of less than a millisecond, is made on the event loop; any other in a thread, so that it keeps
+nobody else waiting.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ async def recommended(
     with timed() as laps:
         with lap("store"):
             history = await history_of(service.events, request)
-        if request.explain:
-            told = await run_in_threadpool(model.told, request, history)
-        else:
+        if model.is_quick(request, history):
             told = model.told(request, history)
+        else:
+            told = await run_in_threadpool(model.told, request, history)
     stage.look_on(request, history, told)
     laps = {"parse": parse_s, **laps}
     if service.telemetry is not None:
