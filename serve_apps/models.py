@@ -87,10 +87,21 @@ class Models:
     async def pin(self, roll_out: RollOut) -> None:
         """Follow ``roll_out``, whatever the registry says from now on."""
         self.pinned = roll_out
-        await self._change_to(roll_out)
+        async with self._changing:
+            await self._change_to(roll_out)
 
     async def refresh(self) -> None:
-        """Follow the registry if it has changed."""
+        """Follow the registry if it has changed; a change under way is waited for."""
+        async with self._changing:
+            await self._follow()
+
+    async def watch(self) -> None:
+        """Follow the registry until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            await self.refresh()
+
+    async def _follow(self) -> None:
         if self.registry is None or self.pinned is not None:
             return
         stamp = self.registry.stamp()
@@ -105,24 +116,18 @@ class Models:
         if roll_out is not None:
             await self._change_to(roll_out)
 
-    async def watch(self) -> None:
-        """Follow the registry until cancelled."""
-        while True:
-            await asyncio.sleep(WATCH_S)
-            await self.refresh()
-
     async def _change_to(self, roll_out: RollOut) -> None:
-        async with self._changing:
-            former = self.stage
-            if former is not None and former.roll_out == roll_out:
-                return
-            try:
-                self.stage = await asyncio.to_thread(self._stage, roll_out)
-            except Exception as error:
-                self.refuse(error)
-                return
-            self.refused = None
-            _log.warning("models in use: %s", roll_out.model_dump(exclude_none=True))
+        """Load and change over; one change at a time."""
+        former = self.stage
+        if former is not None and former.roll_out == roll_out:
+            return
+        try:
+            self.stage = await asyncio.to_thread(self._stage, roll_out)
+        except Exception as error:
+            self.refuse(error)
+            return
+        self.refused = None
+        _log.warning("models in use: %s", roll_out.model_dump(exclude_none=True))
         if former is not None and former.shadow is not None and former.shadow is not self.stage.shadow:
             former.shadow.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,33 @@ def test_a_change_is_followed_and_unchanged_models_are_kept(models, registry, ve
     registry.promote(b)
     asyncio.run(models.refresh())
     assert list(models.stage.models) == [b]
+
+
+def test_who_makes_a_change_is_told_of_it_though_the_watch_has_seen_it_first(registry, versions) -> None:
+    a, b, _ = versions
+    registry.promote(a)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def loader(folder: str) -> Recommender:
+        begun.set()
+        assert go_on.wait(10)
+        return Recommender.load(folder)
+
+    async def change() -> str:
+        watch = asyncio.create_task(models.refresh())  # as `watch` does, before the change's own
+        await asyncio.to_thread(begun.wait, 10)
+        asyncio.get_running_loop().call_later(0.1, go_on.set)
+        await models.refresh()
+        live = models.stage.roll_out.live
+        await watch
+        return live
+
+    models = Models(loader, registry=registry)
+    go_on.set()
+    models.start()
+    begun.clear(), go_on.clear()
+    registry.promote(b)
+    assert asyncio.run(change()) == b
 
 
 def test_a_change_that_cannot_be_loaded_is_refused_and_the_next_one_is_not(
