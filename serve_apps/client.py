@@ -9,8 +9,9 @@
 
 ``AsyncClient`` has the same methods as coroutines. What failed on the way or was refused for the moment
 (408, 429, 502, 503, 504) is tried again, after a pause that grows, is drawn by chance, and is never shorter
-than the server asks for. That is safe: events get their ids here, so that none counts twice. Brings neither
-torch nor Ray.
+than the server asks for (``Retry-After``, in seconds); a server that asks for more than the timeout is not
+waited for: its refusal is raised, and holds ``retry_after_s``. That is safe: events get their ids here, so
+that none counts twice. Brings neither torch nor Ray.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from serve_apps.answers import (
 from serve_apps.calls import Answer, Call
 
 RETRIED = {408, 429, 502, 503, 504}
-PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0  # drawn by chance, beyond what the server asks for
 
 
 class ApiError(FirstclickError):
@@ -63,9 +64,10 @@ def _seconds(text: str | None) -> float:
     return float(text) if text and text.isdecimal() else 0.0
 
 
-def _is_passing(error: BaseException) -> bool:
+def _is_passing(error: BaseException, patience_s: float) -> bool:
     if isinstance(error, ApiError):  # a 500 without a problem is a proxy's, whose replica went away
-        return error.status in RETRIED or (error.status == 500 and not error.problem)
+        passes = error.status in RETRIED or (error.status == 500 and not error.problem)
+        return passes and error.retry_after_s <= patience_s
     return isinstance(error, httpx.TransportError)
 
 
@@ -75,7 +77,7 @@ _jitter = tenacity.wait_random_exponential(multiplier=PAUSE_S, max=LONGEST_PAUSE
 def _pause(state: tenacity.RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
     asked_s = error.retry_after_s if isinstance(error, ApiError) else 0.0
-    return min(asked_s, LONGEST_PAUSE_S) + float(_jitter(state))
+    return asked_s + float(_jitter(state))
 
 
 def _options(url: str, key: str | None, timeout_s: float) -> dict[str, Any]:
@@ -89,11 +91,11 @@ def _read(call: Call[Answer], response: httpx.Response) -> Answer:
     return call.answer.model_validate_json(response.content)
 
 
-def _policy(attempts: int) -> dict[str, Any]:
+def _policy(attempts: int, patience_s: float) -> dict[str, Any]:
     return {
         "stop": tenacity.stop_after_attempt(attempts),
         "wait": _pause,
-        "retry": tenacity.retry_if_exception(_is_passing),
+        "retry": tenacity.retry_if_exception(lambda error: _is_passing(error, patience_s)),
         "reraise": True,
     }
 
@@ -104,7 +106,7 @@ class Client:
     Args:
         url: where it is.
         key: an API key, where it asks for one.
-        timeout_s: for each attempt.
+        timeout_s: for each attempt, and the longest pause that the server may ask for.
         attempts: how often a call is tried in all.
         transport: what sends, for tests.
 
@@ -122,7 +124,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(**_options(url, key, timeout_s), transport=transport)
-        self._retrying = tenacity.Retrying(**_policy(attempts))
+        self._retrying = tenacity.Retrying(**_policy(attempts, timeout_s))
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +199,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(**_options(url, key, timeout_s), transport=transport)
-        self._retrying = tenacity.AsyncRetrying(**_policy(attempts))
+        self._retrying = tenacity.AsyncRetrying(**_policy(attempts, timeout_s))
 
     async def __aenter__(self) -> Self:
         return self

@@ -156,10 +156,16 @@ def test_a_500_of_a_proxy_is_tried_again(send: Send, pauses) -> None:
 
 
 def test_the_server_is_asked_again_no_sooner_than_it_says(send: Send, pauses) -> None:
-    server = Server((429, {"retry-after": "2"}, {}), (503, {"retry-after": "nonsense"}, {}), OK)
+    server = Server((429, {"retry-after": "9"}, {}), (503, {"retry-after": "nonsense"}, {}), OK)
     send(server)
-    assert pauses[0] >= 2
+    assert pauses[0] >= 9
     assert pauses[1] < 1
+
+
+def test_a_server_that_asks_for_more_than_the_timeout_is_not_waited_for(send: Send, pauses) -> None:
+    with pytest.raises(ApiError, match="Come back later") as caught:
+        send(Server((503, {"retry-after": "3600"}, {"detail": "Come back later."}), OK))
+    assert (caught.value.retry_after_s, pauses) == (3600, [])
 
 
 def test_patience_ends_with_the_servers_own_words(send: Send, pauses) -> None:
