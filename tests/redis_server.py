@@ -20,11 +20,12 @@ def require_redis() -> None:
 
 
 class RedisServer:
-    """``redis-server`` with its append-only file in ``folder``."""
+    """``redis-server`` with its append-only file, if it shall have one, in ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, appendonly: bool = True) -> None:
         require_redis()
-        self._folder, self.port = folder, free_port()
+        self._appendonly = "yes" if appendonly else "no"
+        self.folder, self.port = folder, free_port()
         self.start()
 
     @property
@@ -35,8 +36,9 @@ class RedisServer:
         options = {
             "port": self.port,
             "bind": "127.0.0.1",
-            "dir": self._folder,
-            "appendonly": "yes",
+            "dir": self.folder,
+            "appendonly": self._appendonly,
+            "appendfsync": "always",
             "save": "",
         }
         arguments = [str(part) for name, value in options.items() for part in (f"--{name}", value)]
@@ -52,15 +54,16 @@ class RedisServer:
         self._process.wait()
 
     def flush(self) -> None:
-        assert self._say(b"FLUSHALL") == b"+OK"
+        assert self.say("FLUSHALL") == "+OK"
+
+    def say(self, command: str) -> str:
+        """The start of the answer."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(f"{command}\r\n".encode())
+            return connection.recv(100).decode().strip()
 
     def _answers(self) -> bool:
         try:
-            return self._say(b"PING") == b"+PONG"
+            return self.say("PING") == "+PONG"
         except OSError:
             return False
-
-    def _say(self, command: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(command + b"\r\n")
-            return connection.recv(100).strip()

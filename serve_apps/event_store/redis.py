@@ -1,15 +1,19 @@
 """Events in Redis: for several nodes.
 
 A person's events are a list, the ids of them a sorted set; one script changes both, so that a crash leaves
-either all or nothing. Run Redis with ``appendonly yes``: then a killed Redis has every acknowledged event
-when it is back (with ``appendfsync always`` also after a power cut). Meanwhile calls wait and try again for
-some seconds.
+either all or nothing. Run Redis with ``appendonly yes`` and ``appendfsync always``: then a Redis that was
+killed, or lost its power, has every acknowledged event when it is back. (With ``everysec`` it writes, while
+the disk is slow, up to two seconds after it has answered.) Meanwhile calls wait and try again for some
+seconds.
 
-Deleted data leave Redis's memory at once and its append-only file at the next rewrite (``BGREWRITEAOF``).
+Deleted data leave Redis's memory at once and its append-only file soon after, by a rewrite that is asked for
+(``BGREWRITEAOF``; where the account may not, or another one goes on for long: at the next rewrite).
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +21,7 @@ from typing import Any
 
 import redis.asyncio
 from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
 from serve_apps.event_store.interface import (
     HISTORY,
@@ -32,6 +36,7 @@ PREFIX = "firstclick"
 DELETIONS = f"{PREFIX}:deletions"
 TIMEOUT_S = 2.0
 RETRIES = 10  # with pauses of up to half a second: a Redis that restarts is waited for
+REWRITES, PAUSE_S = 100, 0.05  # how often a rewrite is asked for while another goes on
 
 # KEYS: events, ids. ARGV: history, ids to remember, then id and entry of each event. Gives 1 for what is new.
 _APPEND = """
@@ -49,6 +54,9 @@ redis.call('LTRIM', KEYS[1], -tonumber(ARGV[1]), -1)
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -tonumber(ARGV[2]) - 1)
 return new
 """
+
+
+_log = logging.getLogger(__name__)
 
 
 class RedisStore:
@@ -91,7 +99,9 @@ class RedisStore:
             deletion = Deletion.now(user_id, events, by)
             pipeline = self._redis.pipeline(transaction=True)
             pipeline.delete(*_keys(user_id)).xadd(DELETIONS, asdict(deletion))
-            await pipeline.execute()
+            removed, _ = await pipeline.execute()
+            if removed:
+                await self._rewrite()
         return deletion
 
     async def deletions(self, limit: int) -> list[Deletion]:
@@ -101,6 +111,23 @@ class RedisStore:
 
     async def close(self) -> None:
         await self._redis.aclose()
+
+    async def _rewrite(self) -> None:
+        """Have the append-only file, if there is one, written anew: what was deleted still stands in it.
+
+        A rewrite under way is of before the deletion, so that another has to follow.
+        """
+        for _ in range(REWRITES):
+            try:
+                if (await self._redis.info("persistence")).get("aof_enabled"):
+                    await self._redis.bgrewriteaof()
+                return
+            except ResponseError as error:
+                refusal = str(error)
+            if "already in progress" not in refusal:
+                break
+            await asyncio.sleep(PAUSE_S)
+        _log.warning("Redis's append-only file still holds what was deleted: %s", refusal)
 
     def _arguments(self, entries: Sequence[Entry]) -> list[Any]:
         pairs = [part for entry in entries for part in (entry.event_id, entry.to_json())]

@@ -9,6 +9,7 @@ A file system shared between machines is no place for the file: use Redis there.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from typing import TypeVar
 from serve_apps.event_store.interface import HISTORY, IDS_REMEMBERED, Deletion, Entry, StoreError
 
 BUSY_TIMEOUT_S = 5.0
+TRUNCATIONS, PAUSE_S = 100, 0.05  # how often the log is to be emptied while somebody reads
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -34,6 +36,8 @@ CREATE TABLE IF NOT EXISTS deletions (at TEXT, subject TEXT, events INTEGER, by 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class SqliteStore:
@@ -58,7 +62,11 @@ class SqliteStore:
 
     async def delete(self, user_id: str, by: str) -> Deletion:
         deletion = await self._write(lambda: self._delete(user_id, by))
-        await self._in_thread(self._truncate_log)
+        for _ in range(TRUNCATIONS):
+            if await self._in_thread(self._truncate_log):
+                return deletion
+            await asyncio.sleep(PAUSE_S)
+        _log.warning("%s is being read: its log still holds what was deleted", self._file)
         return deletion
 
     async def deletions(self, limit: int) -> list[Deletion]:
@@ -107,10 +115,21 @@ class SqliteStore:
         self._writer.execute("INSERT INTO deletions VALUES (?, ?, ?, ?)", values)
         return deletion
 
-    def _truncate_log(self) -> None:
-        """Move the write-ahead log into the file and empty it: what was deleted may still stand in it."""
+    def _truncate_log(self) -> bool:
+        """Move the write-ahead log into the file and empty it: what was deleted may still stand in it.
+
+        False where somebody reads or writes just now: to wait here would keep everybody from writing.
+        """
         with self._reported():
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._set_timeout(0)
+            try:
+                ((busy, _, _),) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:
+                self._set_timeout(BUSY_TIMEOUT_S)
+        return not busy
+
+    def _set_timeout(self, seconds: float) -> None:
+        self._writer.execute(f"PRAGMA busy_timeout={seconds * 1000:.0f}").fetchall()
 
     async def _write(self, work: Callable[[], T]) -> T:
         def transaction() -> T:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from serve_apps.event_store import Entry, StoreError, open_store
+from serve_apps.event_store import Entry, StoreError, open_store, sqlite
 from serve_apps.event_store.interface import digest
+from tests.redis_server import RedisServer
 
 PROJECT = Path(__file__).parents[3]
 
@@ -191,8 +195,121 @@ def test_deleted_text_is_in_none_of_the_files(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
+def test_deleted_text_is_in_none_of_the_files_though_somebody_reads_for_a_while(tmp_path: Path) -> None:
+    async def body() -> None:
+        store = open_store(str(tmp_path / "events.sqlite"))
+        await store.append(entries("somebody@example.org", "a"))
+        reader = _reading(tmp_path / "events.sqlite")
+        deleting = asyncio.create_task(store.delete("somebody@example.org", by="x"))
+        await asyncio.sleep(0.3)
+        assert not deleting.done()
+        assert await store.append(entries("other", "b")) == [True], "nobody is kept from writing"
+        reader.close()
+        assert (await deleting).events == 1
+        assert not _found(tmp_path, b"somebody@example.org")
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_a_reader_that_stays_is_waited_for_only_so_long(tmp_path: Path, monkeypatch, caplog) -> None:
+    async def body() -> None:
+        store = open_store(str(tmp_path / "events.sqlite"))
+        await store.append(entries("somebody@example.org", "a"))
+        reader = _reading(tmp_path / "events.sqlite")
+        assert (await store.delete("somebody@example.org", by="x")).events == 1
+        assert "its log still holds what was deleted" in caplog.text
+        reader.close()
+        await store.close()
+
+    monkeypatch.setattr(sqlite, "TRUNCATIONS", 3)
+    asyncio.run(body())
+
+
+def _reading(file: Path) -> sqlite3.Connection:
+    """A transaction that reads, until it is closed."""
+    reader = sqlite3.connect(file, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM events").fetchall()
+    return reader
+
+
+def test_deleted_text_is_soon_in_no_file_of_redis(redis_server, user) -> None:
+    async def body() -> None:
+        store = open_store(redis_server.address)
+        await store.append(entries(user, user))
+        await _until(True, redis_server.folder, user.encode())
+        await store.delete(user, by="x")
+        await _until(False, redis_server.folder, user.encode())
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_a_rewrite_that_began_before_the_deletion_is_followed_by_another(redis_server, user) -> None:
+    async def body() -> None:
+        store = open_store(redis_server.address)
+        redis_server.flush()
+        await store.append([*entries(user, user), *entries("other", "a")])
+        redis_server.say("CONFIG SET rdb-key-save-delay 100000")  # microseconds for each of four keys
+        redis_server.say("BGREWRITEAOF")
+        redis_server.say("CONFIG SET rdb-key-save-delay 0")
+        await store.delete(user, by="x")
+        await _until(False, redis_server.folder, user.encode())
+        await store.close()
+
+    asyncio.run(body())
+
+
+def test_where_redis_may_not_be_asked_to_rewrite_it_is_said(redis_server, user, caplog) -> None:
+    async def body() -> None:
+        store = open_store(redis_server.address)
+        await store.append(entries(user, "a"))
+        assert (await store.delete(user, by="x")).events == 1
+        assert await store.history(user) == []
+        assert "still holds what was deleted: " in caplog.text
+        await store.close()
+
+    assert redis_server.say("ACL SETUSER default -bgrewriteaof") == "+OK"
+    try:
+        asyncio.run(body())
+    finally:
+        redis_server.say("ACL SETUSER default +bgrewriteaof")
+
+
+def test_a_redis_that_keeps_no_file_is_not_made_to_by_a_deletion(tmp_path: Path, user) -> None:
+    async def body() -> None:
+        store = open_store(server.address)
+        await store.append([*entries(user, "a"), *entries("other", "a")])
+        assert (await store.delete(user, by="x")).events == 1
+        await asyncio.sleep(0.3)
+        await store.close()
+
+    server = RedisServer(tmp_path, appendonly=False)
+    try:
+        asyncio.run(body())
+        assert _files(tmp_path) == []
+    finally:
+        server.kill()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def _found(folder: Path, text: bytes) -> bool:
-    return any(text in file.read_bytes() for file in folder.iterdir())
+    return any(text in file.read_bytes() for file in _files(folder))
+
+
+async def _until(found: bool, folder: Path, text: bytes) -> None:
+    """Wait until ``text`` is found in the files, or is not; they come and go meanwhile."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(FileNotFoundError):
+            if _found(folder, text) is found:
+                return
+        await asyncio.sleep(0.05)
+    pytest.fail(f"{text!r} is {'not' if found else 'still'} there")
 
 
 @pytest.mark.parametrize("content", [b"not a database" * 100, None], ids=["text", "folder"])
