@@ -3,7 +3,8 @@
 A store knows nothing of what an event means: it keeps a JSON object under the ids of a person and of the
 event. Its promises, which one test-suite checks on every store:
 
-- an event is on disk (Redis: in the append-only file, with ``appendfsync always``) before ``append`` returns, and in the next ``history``;
+- an event is on disk (Redis: in the append-only file, with ``appendfsync always``) before ``append``
+  returns, and in the next ``history``;
 - an event with an ``event_id`` that the person already has changes nothing, also after the event itself has
   left the capped history (the ids of the last ``IDS_REMEMBERED`` histories are kept);
 - ``delete`` leaves nothing of the person but a record of the deletion, which holds no id.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -21,6 +22,7 @@ OPEN = re.compile(r"/(|healthz|readyz|docs(/oauth2-redirect)?|openapi\.json|play
 ADMIN = re.compile(r"/v1/(users|deletions|models)(/.*)?", re.DOTALL)
 
 
+@lru_cache(maxsize=1000)  # most requests are to a few paths
 def needed_scope(path: str) -> KeyScope | None:
     """The scope that a path asks for; None for what everyone may see."""
     if OPEN.fullmatch(path):
