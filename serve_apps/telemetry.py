@@ -1,6 +1,6 @@
 """What is measured while serving, as Ray's own metrics: each node's agent gathers them from its replicas.
 
-Observing is dear, and so done for many requests at once, after their answers. Ray puts ``ray_`` before each
+What is seen of many requests is counted at once, after their answers. Ray puts ``ray_`` before each
 name; Prometheus finds the agents through Ray, or reads ``/metrics``, where any replica answers for all nodes
 (``gathered``). No label holds an id of a person.
 """
@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter as Tally
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import httpx
 import ray
-from ray.util.metrics import Counter, Histogram
+from ray.util.metrics import Counter
 
 from serve_apps.batches import Batches
+from serve_apps.histogram import Histogram
+
+K = TypeVar("K")
 
 FAMILIES = ("ray_firstclick_", "ray_serve_")
 SCRAPE_TIMEOUT_S = 5.0
@@ -24,11 +27,8 @@ SCRAPE_TIMEOUT_S = 5.0
 _SECONDS = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
 _SHOTS = [0.5, 1.5, 3.5, 5.5, 10.5, 20.5, 50.5, 100.5, 500.5]
 
-
-MOST, PAUSE_S = 32, 0.1
-"""Requests are counted together, so many of them or those of so many seconds."""
-CLOSELY = 4
-"""Of so many of them phases and shots are observed: about an eighth under load, all when it is quiet."""
+MOST, PAUSE_S = 250, 1.0
+"""So many requests, or those of so many seconds, are counted together: about a millisecond's work."""
 
 
 class Recommended(NamedTuple):
@@ -52,15 +52,11 @@ class Telemetry:
         )
         self._phases = Histogram(
             "firstclick_phase_seconds",
-            "Parts of a recommendation: parse, store, adapt, score, top_k. Under load of an eighth.",
+            "Parts of a recommendation: parse, store, adapt, score, top_k.",
             _SECONDS,
             ("phase",),
         )
-        self._shots = Histogram(
-            "firstclick_shots",
-            "Events that a recommendation used. Under load of an eighth.",
-            _SHOTS,
-        )
+        self._shots = Histogram("firstclick_shots", "Events that a recommendation used.", _SHOTS)
         self._ignored = Counter("firstclick_ignored_events", "Events that could not be used.")
         self._answers = Counter(
             "firstclick_answers", "Recommendations, by the model that gave them.", ("model_version",)
@@ -76,19 +72,26 @@ class Telemetry:
         self._recommended.add(Recommended(version, shots, ignored, laps))
 
     def _observe_requests(self, requests: list[tuple[str, int, float]]) -> None:
-        for path, status, seconds in requests:
+        for (path, status), seconds in _grouped((one[:2], one[2]) for one in requests):
             self._requests.observe(seconds, {"path": path, "status": str(status)})
 
     def _observe_recommendations(self, recommended: list[Recommended]) -> None:
-        for one in recommended[:CLOSELY]:
-            for phase, seconds in one.laps.items():
-                self._phases.observe(max(seconds, 1e-9), {"phase": phase})
-            self._shots.observe(one.shots or 1e-9)  # Ray takes no zero
+        for phase, seconds in _grouped(lap for one in recommended for lap in one.laps.items()):
+            self._phases.observe(seconds, {"phase": phase})
+        self._shots.observe([one.shots for one in recommended])
         ignored = sum(one.ignored for one in recommended)
         if ignored:
             self._ignored.inc(ignored)
         for version, count in Tally(one.model_version for one in recommended).items():
             self._answers.inc(count, {"model_version": version})
+
+
+def _grouped(pairs: Iterable[tuple[K, float]]) -> Iterable[tuple[K, list[float]]]:
+    """The values of each key."""
+    groups: dict[K, list[float]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups.items()
 
 
 async def gathered() -> str:

@@ -35,7 +35,7 @@ from jobs.training.storage import Folder
 from jobs.training.stream import Source, Streamed
 
 NOTICE_STEPS = 50
-"""Steps between looking whether a node will be taken away and whether anybody listens: some milliseconds."""
+"""Within a pass, steps between looking whether a node will go and whether anybody listens: milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -149,15 +149,17 @@ class _Saving:
 
     def after_step(self) -> None:
         step = self._training.steps_done
-        if step % self._start.train.checkpoint_steps == 0 or self._node_will_go(step):
+        due = step % self._start.train.checkpoint_steps == 0
+        if due or (step % NOTICE_STEPS == 0 and self._node_will_go()):
             self._report(True)
 
     def after_pass(self, report: PassReport) -> None:
         due = report.passes_done % self._start.train.checkpoint_every == 0
-        self._report(self._training.done or due, **asdict(report))
+        self._report(self._training.done or due or self._node_will_go(), **asdict(report))
 
-    def _node_will_go(self, step: int) -> bool:
-        if self._noticed or step % NOTICE_STEPS:
+    def _node_will_go(self) -> bool:
+        """Whether it has become known that a worker's node is to be taken away; once a start."""
+        if self._noticed:
             return False
         told = ray.train.get_preemption_info() is not None
         self._noticed = any(gather_from_workers(told))  # all report at the same step, or none

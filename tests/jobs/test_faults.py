@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import ray
+from ray._raylet import GcsClient
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from ray.util.placement_group import placement_group, placement_group_table, remove_placement_group
 
 from jobs.pretrain import pretrain
@@ -26,7 +28,8 @@ WORKER = "RayTrainWorker"
 PASSES = 10
 SLOWLY = (f"outer.passes={PASSES}", f"outer.patience={PASSES}", "outer.users_per_step=8")
 """Options of passes long enough to be hit in the middle."""
-OFTEN = "train.checkpoint_steps=8"
+OFTEN = ("train.checkpoint_steps=8",)
+NEVER = ("train.checkpoint_steps=100000", "train.checkpoint_every=100000")
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +40,13 @@ def undisturbed(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @contextmanager
-def pretraining(data: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
+def pretraining(data: Path, folder: Path, saving: Sequence[str] = OFTEN) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own, on the cluster of this one."""
-    sets = [word for option in (*TINY, *SLOWLY, OFTEN) for word in ("--set", option)]
+    sets = [word for option in (*TINY, *SLOWLY, *saving) for word in ("--set", option)]
     places = ["--data", data, "--out", folder / "a", "--storage", folder / "runs", "--run", "r"]
     command = [sys.executable, "-m", "jobs.pretrain", *map(str, places), "--workers", "1", *sets]
-    env = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    soon = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.2"}  # in place of 5 until a notice is seen
+    env = {**os.environ, **soon, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     with (folder / "log").open("w") as errors:
         pipe = subprocess.PIPE
         with subprocess.Popen(
@@ -152,7 +156,7 @@ def test_a_run_outlives_its_worker_its_node_and_its_driver(
     kept = passes_kept(tmp_path)
     assert 1 <= kept < PASSES
     capsys.readouterr()
-    options = config(*SLOWLY, OFTEN, "train.workers=1")
+    options = config(*SLOWLY, *OFTEN, "train.workers=1")
     pretrain(checkerboard_data, tmp_path / "a", options, tmp_path / "runs", "r")
     said = capsys.readouterr().out
     passes = range(1, PASSES + 1)
@@ -164,6 +168,42 @@ def test_a_run_outlives_its_worker_its_node_and_its_driver(
     assert len(list((tmp_path / "runs" / "r").glob("checkpoint_2*"))) <= 15
     assert not left_of(workers())
     assert within(60, all_is_free)
+
+
+@pytest.mark.ray
+def test_a_node_that_goes_with_notice_takes_nothing_along(
+    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    """As a cloud takes back a machine: a notice with a deadline, and at the deadline no more power.
+
+    No checkpoint is due, so what the run goes on from is the one that the notice brings.
+    """
+    taken = placement_group([{"CPU": 2}])  # so that the worker starts on the other node
+    assert taken.wait(30)
+    with another_node() as node, pretraining(checkerboard_data, tmp_path, NEVER) as driver:
+        until_pass(driver, 1, tmp_path)
+        assert position(str(tmp_path / "runs" / "r")) == (0, 0)
+        give_notice(the_other_node(), 10)
+        assert within(10, lambda: position(str(tmp_path / "runs" / "r")) > (0, 0))
+        remove_placement_group(taken)
+        assert not left_of(workers(), 30), "it is stopped at the deadline"
+        cut_power(node)
+        assert driver.wait(120) == 0
+    assert_close(tmp_path / "a", undisturbed, 0.0)
+
+
+def the_other_node() -> str:
+    here = ray.get_runtime_context().get_node_id()
+    (other,) = (node["NodeID"] for node in ray.nodes() if node["Alive"] and node["NodeID"] != here)
+    return str(other)
+
+
+def give_notice(node_id: str, seconds: int) -> None:
+    """What autoscalers send before a machine is taken away."""
+    client = GcsClient(address=ray.get_runtime_context().gcs_address)
+    reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    accepted, why_not = client.drain_node(node_id, reason, "test", 1000 * (int(time.time()) + seconds))
+    assert accepted, why_not
 
 
 @pytest.mark.benchmark

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter as Tally
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ray.util.metrics import Metric
+from ray.util.metrics import Counter
 
 import serve_apps
+from serve_apps.histogram import Histogram
 from serve_apps.ingress import create_app
 from serve_apps.service import Service
-from serve_apps.telemetry import CLOSELY, MOST, Telemetry, merged
+from serve_apps.telemetry import MOST, Telemetry, merged
 from tests.serve_apps.conftest import Client, models_of
 
 DASHBOARD = Path(serve_apps.__file__).with_name("dashboard.json")
@@ -54,21 +56,22 @@ def test_each_request_and_the_phases_of_each_recommendation_are_measured(real) -
 
 
 class Told:
-    """Keeps what one of Ray's metrics is told."""
+    """Keeps what one of Ray's counters is told, summed by its labels."""
 
     def __init__(self) -> None:
-        self.values: list[tuple[Any, ...]] = []
+        self.values: Tally[tuple[str, ...]] = Tally()
 
-    def observe(self, value: float, tags: dict[str, str] | None = None) -> None:
-        self.values.append((value, *(tags or {}).values()))
+    def inc(self, value: float, tags: dict[str, str] | None = None) -> None:
+        assert value > 0, "Ray takes nothing else"
+        self.values[tuple((tags or {}).values())] += value
 
-    inc = observe
 
-
-def test_under_load_all_are_counted_and_some_are_looked_at_closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry, told = Telemetry(), {name: Told() for name in ("_phases", "_shots", "_ignored", "_answers")}
-    for name, metric in told.items():
-        monkeypatch.setattr(telemetry, name, metric)
+def test_every_request_is_counted_also_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    telemetry, told = Telemetry(), {name: Told() for name in ("phases", "shots", "ignored", "answers")}
+    for name in ("ignored", "answers"):
+        monkeypatch.setattr(telemetry, f"_{name}", told[name])
+    for name in ("phases", "shots"):
+        monkeypatch.setattr(getattr(telemetry, f"_{name}"), "_buckets", told[name])
 
     async def load() -> None:
         for n in range(MOST):
@@ -76,10 +79,24 @@ def test_under_load_all_are_counted_and_some_are_looked_at_closely(monkeypatch: 
         await asyncio.sleep(0)
 
     asyncio.run(load())
-    assert told["_phases"].values == [(0.5, "adapt")] * CLOSELY
-    assert [round(shots) for (shots,) in told["_shots"].values] == list(range(CLOSELY))
-    assert told["_ignored"].values == [(MOST,)]
-    assert told["_answers"].values == [(MOST / 2, "new"), (MOST / 2, "old")]
+    assert told["phases"].values["adapt", "+Inf"] == MOST
+    assert told["shots"].values["1.5",] == 2
+    assert told["ignored"].values[()] == MOST
+    assert told["answers"].values == {("new",): MOST / 2, ("old",): MOST / 2}
+
+
+def test_buckets_count_what_is_up_to_and_with_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    histogram, buckets, total = Histogram("firstclick_test", "Some.", [0.5, 1, 2], ("kind",)), Told(), Told()
+    monkeypatch.setattr(histogram, "_buckets", buckets)
+    monkeypatch.setattr(histogram, "_sum", total)
+    histogram.observe([1.0, 1.5, 9.0], {"kind": "a"})
+    histogram.observe([0.0], {"kind": "b"})
+    counted = {labels: round(value, 3) for labels, value in buckets.values.items()}
+    assert counted == {
+        **{("a", end): count for end, count in zip(("0.5", "1", "2", "+Inf"), (0, 1, 2, 3), strict=True)},
+        **{("b", end): 1 for end in ("0.5", "1", "2", "+Inf")},
+    }
+    assert {labels: round(value, 3) for labels, value in total.values.items()} == {("a",): 11.5, ("b",): 0}
 
 
 def test_without_measuring_there_is_no_page(real_client) -> None:
@@ -119,12 +136,14 @@ def test_families_stand_together_and_others_are_left_out() -> None:
 
 def test_the_dashboard_shows_what_is_measured() -> None:
     """Names that it asks for are declared; that they really arrive is tested on the served application."""
-    declared = {
-        f"ray_{metric.info['name']}" for metric in vars(Telemetry()).values() if isinstance(metric, Metric)
-    }
+    families = [
+        {f"ray_{counter.info['name']}_total" for counter in getattr(part, "counters", [part])}
+        for part in vars(Telemetry()).values()
+        if isinstance(part, (Counter, Histogram))
+    ]
     shown = {name for name in dashboard_metrics() if name.startswith("ray_firstclick_")}
-    bare = {re.sub("_(bucket|count|sum|total)$", "", name) for name in shown}
-    assert bare == declared
+    assert shown <= set().union(*families)
+    assert all(family & shown for family in families)
 
 
 def test_the_dashboards_panels_have_places_of_their_own() -> None:
