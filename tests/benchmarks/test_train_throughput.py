@@ -35,13 +35,13 @@ from tests.jobs.test_pretrain import assert_close, config
 from tests.processes import descendants, titled
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.ray, pytest.mark.timeout(3600)]
-OPTIONS = ["items.dim=64", "outer.passes=8", "outer.patience=99", "outer.users_per_step=512"]
+OPTIONS = ["items.dim=64", "outer.passes=6", "outer.patience=99", "outer.users_per_step=2048"]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "data"
-    tables = checkerboard(n_users=4000, n_items=4000, events_per_user=40)
+    tables = checkerboard(n_users=16000, n_items=4000, events_per_user=40)
     prepare(interactions=tables.interactions, items=tables.items, users=tables.users, out=folder)
     return folder
 

@@ -29,7 +29,13 @@ PASSES = 10
 SLOWLY = (f"outer.passes={PASSES}", f"outer.patience={PASSES}", "outer.users_per_step=8")
 """Options of passes long enough to be hit in the middle."""
 OFTEN = ("train.checkpoint_steps=8",)
-NEVER = ("train.checkpoint_steps=100000", "train.checkpoint_every=100000")
+LONG_PASSES = 60
+LONG = (
+    *(f"outer.{name}={LONG_PASSES}" for name in ("passes", "patience")),
+    *(f"train.checkpoint_{name}=100000" for name in ("steps", "every")),
+    "outer.users_per_step=8",
+)
+"""Options of some ten seconds without a checkpoint."""
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +46,11 @@ def undisturbed(checkerboard_data: Path, tmp_path_factory: pytest.TempPathFactor
 
 
 @contextmanager
-def pretraining(data: Path, folder: Path, saving: Sequence[str] = OFTEN) -> Iterator[subprocess.Popen[str]]:
+def pretraining(
+    data: Path, folder: Path, options: Sequence[str] = (*SLOWLY, *OFTEN)
+) -> Iterator[subprocess.Popen[str]]:
     """The command as a process of its own, on the cluster of this one."""
-    sets = [word for option in (*TINY, *SLOWLY, *saving) for word in ("--set", option)]
+    sets = [word for option in (*TINY, *options) for word in ("--set", option)]
     places = ["--data", data, "--out", folder / "a", "--storage", folder / "runs", "--run", "r"]
     command = [sys.executable, "-m", "jobs.pretrain", *map(str, places), "--workers", "1", *sets]
     soon = {"RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.2"}  # in place of 5 until a notice is seen
@@ -170,26 +178,33 @@ def test_a_run_outlives_its_worker_its_node_and_its_driver(
     assert within(60, all_is_free)
 
 
+@pytest.mark.benchmark
 @pytest.mark.ray
-def test_a_node_that_goes_with_notice_takes_nothing_along(
-    ray_cluster: None, checkerboard_data: Path, undisturbed: Path, tmp_path: Path
+def test_a_node_that_goes_with_notice_takes_little_along(
+    ray_cluster: None, checkerboard_data: Path, tmp_path: Path
 ) -> None:
     """As a cloud takes back a machine: a notice with a deadline, and at the deadline no more power.
 
     No checkpoint is due, so what the run goes on from is the one that the notice brings.
     """
+    pretrain(checkerboard_data, tmp_path / "undisturbed", config(*LONG), tmp_path / "plain")
     taken = placement_group([{"CPU": 2}])  # so that the worker starts on the other node
     assert taken.wait(30)
-    with another_node() as node, pretraining(checkerboard_data, tmp_path, NEVER) as driver:
-        until_pass(driver, 1, tmp_path)
-        assert position(str(tmp_path / "runs" / "r")) == (0, 0)
-        give_notice(the_other_node(), 10)
-        assert within(10, lambda: position(str(tmp_path / "runs" / "r")) > (0, 0))
+    with another_node() as node, pretraining(checkerboard_data, tmp_path, LONG) as driver:
+        until_pass(driver, 2, tmp_path)
+        assert passes_kept(tmp_path) == 0
+        (first,) = workers()
+        give_notice(the_other_node(), 5)
+        assert within(5, lambda: passes_kept(tmp_path) > 0)
+        kept = passes_kept(tmp_path)
         remove_placement_group(taken)
-        assert not left_of(workers(), 30), "it is stopped at the deadline"
+        assert not left_of({first}, 30), "it is stopped at the deadline"
         cut_power(node)
-        assert driver.wait(120) == 0
-    assert_close(tmp_path / "a", undisturbed, 0.0)
+        told = until_pass(driver, LONG_PASSES, tmp_path)
+        assert driver.wait(60) == 0
+    again = [number for number, before in zip(told[1:], told[:-1], strict=True) if number <= before]
+    assert again == [kept + 1], "it goes on from where the notice came, not from the start"
+    assert_close(tmp_path / "a", tmp_path / "undisturbed", 0.0)
 
 
 def the_other_node() -> str:
@@ -202,7 +217,7 @@ def give_notice(node_id: str, seconds: int) -> None:
     """What autoscalers send before a machine is taken away."""
     client = GcsClient(address=ray.get_runtime_context().gcs_address)
     reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
-    accepted, why_not = client.drain_node(node_id, reason, "test", 1000 * (int(time.time()) + seconds))
+    accepted, why_not = client.drain_node(node_id, reason, "test", int(1000 * (time.time() + seconds)))
     assert accepted, why_not
 
 
