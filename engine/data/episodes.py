@@ -39,7 +39,7 @@ def _no_items() -> Tensor:
 
 @dataclass(frozen=True)
 class Episodes:
-    """A batch of episodes. Padding of the support has ``present`` False."""
+    """A batch of episodes. Padding of the support has ``present`` False and comes last."""
 
     support_item: Tensor  # (B, S) int64
     support_signal: Tensor  # (B, S) int64

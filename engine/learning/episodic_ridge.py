@@ -8,6 +8,7 @@ Shapes: B users, S support (padded), N catalogue, D embedding, F user features, 
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
 
 from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
 from engine.data.histories import Histories
@@ -106,13 +108,13 @@ def _among(row_M: Tensor, item_C: Tensor) -> tuple[Tensor, Tensor]:
 
 def inputs(spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes) -> Tensor:
     """``[sum P0 of what was met, of what was wanted, how many of each, user features, 1]``, (B, 2D+2+F+1)."""
-    place_BSD = spectral_ND[episodes.support_item]
-    met_BS = episodes.present.to(place_BSD.dtype)
-    wanted_BS = met_BS * wanted_R[episodes.support_signal]
-    both_B2S = torch.stack([met_BS, wanted_BS], dim=1)
-    sums_BM = torch.bmm(both_B2S, place_BSD).flatten(1)
-    one_B1 = torch.ones_like(met_BS[:, :1])
-    return torch.cat([sums_BM, both_B2S.sum(dim=2), episodes.user_x, one_B1], dim=1)
+    shots_B, wanted_BS = episodes.shots, wanted_R[episodes.support_signal] * episodes.present
+    item_E, first_B = episodes.support_item[episodes.present], shots_B.cumsum(0) - shots_B
+    sums = partial(embedding_bag, item_E, spectral_ND, first_B, mode="sum")
+    met_BD, wanted_BD = sums(), sums(per_sample_weights=wanted_BS[episodes.present])
+    numbers_B2 = torch.stack([shots_B, wanted_BS.sum(dim=1)], dim=1)
+    one_B1 = torch.ones_like(numbers_B2[:, :1])
+    return torch.cat([met_BD, wanted_BD, numbers_B2, episodes.user_x, one_B1], dim=1)
 
 
 class RidgeSums:

@@ -70,8 +70,14 @@ class ClosedForm(nn.Module):
     def start(self, w0_BD: Tensor) -> Posterior:
         return Posterior(w0_BD)
 
-    def forward(self, w0_BD: Tensor, support: Support, factor_DD: Tensor) -> Posterior:
-        solve = _solver(w0_BD, support.phi_BSD, factor_DD)
+    def forward(
+        self, w0_BD: Tensor, support: Support, factor_DD: Tensor, inverse_DD: Tensor | None = None
+    ) -> Posterior:
+        """
+        Args:
+            inverse_DD: A0's, where it is at hand.
+        """
+        solve = _solver(w0_BD, support.phi_BSD, factor_DD, inverse_DD)
         if self.likelihood == "gaussian":
             return Posterior(solve(support.target_BS, support.precision_BS))
         wanted_BS = support.target_BS.clamp(0.0, 1.0)
@@ -81,9 +87,9 @@ class ClosedForm(nn.Module):
         return catalogue_product(posterior.w_BD * scale_D, phi_ND)
 
 
-def _solver(w0_BD: Tensor, phi_BSD: Tensor, factor_DD: Tensor) -> Solve:
+def _solver(w0_BD: Tensor, phi_BSD: Tensor, factor_DD: Tensor, inverse_DD: Tensor | None) -> Solve:
     """In whichever of the two forms is smaller: S x S, or D x D where S > D."""
     if phi_BSD.shape[1] > phi_BSD.shape[2]:
         a0_DD = factor_DD @ factor_DD.T
         return lambda target_BS, c_BS: posterior_primal(w0_BD, a0_DD, phi_BSD, target_BS, c_BS)[0]
-    return partial(posterior_dual, w0_BD, phi_BSD, spread(phi_BSD, factor_DD))
+    return partial(posterior_dual, w0_BD, phi_BSD, spread(phi_BSD, factor_DD, inverse_DD))

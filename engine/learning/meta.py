@@ -21,6 +21,7 @@ from engine.learning.episodic_ridge import EpisodicRidge
 from engine.learning.evidence import N_GROUPS, Evidence, log2_group
 from engine.learning.inner_loop import ClosedForm, Posterior, Support
 from engine.learning.items import ItemRepresentation, Items
+from engine.learning.like_shots import joined, like_shots
 from engine.learning.objectives import Objective
 from engine.learning.prior import UserPrior
 from engine.learning.robust import Credence, Doubt, Tails, leave_each_out
@@ -51,6 +52,14 @@ class View(NamedTuple):
     shown_N: Tensor  # bool: items that stand there as warm ones
     factor_DD: Tensor  # Cholesky factor of A0
     small: SmallCatalogue | None = None  # where these are not all items
+
+
+class Events(NamedTuple):
+    """Support events as the inner loop takes them, padded."""
+
+    item_BS: Tensor
+    target_BS: Tensor
+    precision_BS: Tensor
 
 
 class MetaModel(nn.Module):
@@ -147,14 +156,29 @@ class MetaModel(nn.Module):
         target_BS, precision_BS = self.evidence(
             episodes.support_signal, episodes.support_age, episodes.support_elapsed, episodes.present
         )
-        item_BS = episodes.support_item
-        target_BS = target_BS - self.objective.offset(view.base_N, item_BS)
-        support = Support(view.phi_ND[item_BS], target_BS, precision_BS)
-        if self.doubt is not None:
-            popularity_BS = relative_popularity(view.base_N)[item_BS]
-            support = doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD)
-        posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
-        return posterior
+        target_BS = target_BS - self.objective.offset(view.base_N, episodes.support_item)
+        events = Events(episodes.support_item, target_BS, precision_BS)
+        if isinstance(self.inner, Descent):
+            posterior: Posterior = self.inner(w0_BD, self._support(view, w0_BD, events), view.factor_DD)
+            return posterior
+        return self._adapt_in_groups(view, w0_BD, events, episodes.shots)
+
+    def _adapt_in_groups(self, view: View, w0_BD: Tensor, events: Events, shots_B: Tensor) -> Posterior:
+        """In closed form; users of like shots together."""
+        groups, parts = like_shots(shots_B), []
+        inverse_DD = torch.cholesky_inverse(view.factor_DD) if len(groups) > 1 else None
+        for users, width in groups:
+            own = Events(*(part_BS[users, :width] for part_BS in events))
+            support = self._support(view, w0_BD[users], own)
+            parts.append(self.inner(w0_BD[users], support, view.factor_DD, inverse_DD).w_BD)
+        return Posterior(joined(groups, parts))
+
+    def _support(self, view: View, w0_BD: Tensor, events: Events) -> Support:
+        support = Support(view.phi_ND[events.item_BS], events.target_BS, events.precision_BS)
+        if self.doubt is None:
+            return support
+        popularity_BS = relative_popularity(view.base_N)[events.item_BS]
+        return doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD)
 
     def score(self, view: View, posterior: Posterior, shots_B: Tensor) -> Tensor:
         """scores_BN; higher is better. How much the base measure counts depends on the shots."""

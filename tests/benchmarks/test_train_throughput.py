@@ -1,9 +1,9 @@
 """What Ray Train costs: the same passes without it, with one worker and with two; and a report.
 
 Two workers are to do 1.6 times the work of one, where two cores are free: how much room there is shows in two
-processes without Ray, which know nothing of one another and run the same passes at once. In large steps: what
-a step does with the catalogue, some 12 ms here, each worker does by itself. Ray's own dozen processes take a
-fifth of a core besides.
+processes without Ray, which know nothing of one another and run the same passes at once. In large steps, as
+many workers are for: what a step does with the catalogue, some 12 ms here, each worker does by itself, and
+Ray's own dozen processes take a fifth of a core besides.
 The long form of the kill tests: a worker killed again and again.
 """
 

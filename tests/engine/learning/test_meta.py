@@ -11,6 +11,7 @@ from torch.autograd import grad
 
 from engine.config import Config
 from engine.data.episodes import Episodes, support_only
+from engine.learning import like_shots
 from engine.learning.assemble import model_from_state
 from engine.learning.evidence import Evidence, log2_group
 from engine.learning.inner_loop import ClosedForm, Posterior
@@ -61,6 +62,26 @@ def test_a_batch_of_ragged_users_equals_each_alone(model: MetaModel) -> None:
     batch = support_only(rows, [np.ones(len(u), np.int64) for u in users], np.zeros((4, F), np.float32))
     for together, user in zip(predict(model, batch), users, strict=True):
         torch.testing.assert_close(together, predict(model, support(*user))[0])
+
+
+def test_users_adapt_in_groups_as_they_would_together(
+    model: MetaModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values and gradients; see `like_shots`."""
+    rng, model = np.random.default_rng(0), model.double()
+    rows = [rng.integers(0, N - 2, shots) for shots in rng.integers(0, D + 1, 64)]
+    marks = [rng.integers(0, R, len(row)) for row in rows]
+    episodes = support_only(rows, marks, rng.normal(size=(64, F)))
+
+    def adapted() -> tuple[torch.Tensor, ...]:
+        posterior = model.adapt(model.view(), model.prior.mean(episodes.user_x), episodes)
+        learned = [*model.prior.parameters(), *model.evidence.parameters()]
+        return posterior.w_BD, *grad(posterior.w_BD.square().sum(), learned, allow_unused=True)
+
+    assert len(like_shots.like_shots(episodes.shots)) > 1
+    in_groups = adapted()
+    monkeypatch.setattr(like_shots, "FEW", 1000)
+    torch.testing.assert_close(in_groups, adapted())
 
 
 def test_more_events_than_dimensions_are_solved_in_the_primal_with_equal_result(model: MetaModel) -> None:
