@@ -1,7 +1,7 @@
 """A histogram whose cost does not grow with what it counts.
 
 Ray's own is passed on observation by observation: a node's agent records each of them anew, one by one, which
-at some hundred requests a second takes a quarter of a second of a processor every few, beside the replicas.
+at some hundred requests a second takes a good part of a processor, in bursts that answers wait for.
 Here each bucket is a counter, which is what Prometheus takes a histogram to be; its functions ask only for
 the label ``le``. Ray gives counters the ending ``_total``, so that a quantile is
 
@@ -16,7 +16,7 @@ import numpy as np
 from ray.util.metrics import Counter
 
 NOTHING = 1e-9
-"""What a counter starts from, in place of 0, which Ray refuses: a quantile needs the buckets below, too."""
+"""Added in place of 0, which Ray refuses: a quantile needs the buckets in which nothing is, too."""
 
 
 class Histogram:
@@ -33,7 +33,9 @@ class Histogram:
         self.counters = (self._buckets, self._sum, self._count)
 
     def observe(self, values: Sequence[float], tags: Mapping[str, str] | None = None) -> None:
-        """Several values, none of them negative, with the same tags."""
+        """Some values, none of them negative, with the same tags."""
+        if not len(values):
+            return
         tags = dict(tags or {})
         place = np.searchsorted(self._bounds, values)
         up_to = np.bincount(place, minlength=len(self._ends)).cumsum()

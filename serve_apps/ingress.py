@@ -115,6 +115,8 @@ def _lifespan(service: Service, lines: Batches[Line] | None) -> Any:
             await service.events.close()
         if lines is not None:
             lines.flush()
+        if service.telemetry is not None:
+            service.telemetry.flush()
 
     return lifespan
 

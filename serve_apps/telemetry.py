@@ -71,6 +71,11 @@ class Telemetry:
     def recommended(self, version: str, shots: int, ignored: int, laps: Mapping[str, float]) -> None:
         self._recommended.add(Recommended(version, shots, ignored, laps))
 
+    def flush(self) -> None:
+        """Count what waits: before a replica goes. One that is killed loses it."""
+        self._answered.flush()
+        self._recommended.flush()
+
     def _observe_requests(self, requests: list[tuple[str, int, float]]) -> None:
         for (path, status), seconds in _grouped((one[:2], one[2]) for one in requests):
             self._requests.observe(seconds, {"path": path, "status": str(status)})

@@ -159,7 +159,8 @@ class MetaModel(nn.Module):
         target_BS = target_BS - self.objective.offset(view.base_N, episodes.support_item)
         events = Events(episodes.support_item, target_BS, precision_BS)
         if isinstance(self.inner, Descent):
-            posterior: Posterior = self.inner(w0_BD, self._support(view, w0_BD, events), view.factor_DD)
+            support = self._support(view, w0_BD, events, None)
+            posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
             return posterior
         return self._adapt_in_groups(view, w0_BD, events, episodes.shots)
 
@@ -169,16 +170,16 @@ class MetaModel(nn.Module):
         inverse_DD = torch.cholesky_inverse(view.factor_DD) if len(groups) > 1 else None
         for users, width in groups:
             own = Events(*(part_BS[users, :width] for part_BS in events))
-            support = self._support(view, w0_BD[users], own)
+            support = self._support(view, w0_BD[users], own, inverse_DD)
             parts.append(self.inner(w0_BD[users], support, view.factor_DD, inverse_DD).w_BD)
         return Posterior(joined(groups, parts))
 
-    def _support(self, view: View, w0_BD: Tensor, events: Events) -> Support:
+    def _support(self, view: View, w0_BD: Tensor, events: Events, inverse_DD: Tensor | None) -> Support:
         support = Support(view.phi_ND[events.item_BS], events.target_BS, events.precision_BS)
         if self.doubt is None:
             return support
         popularity_BS = relative_popularity(view.base_N)[events.item_BS]
-        return doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD)
+        return doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD, inverse_DD)
 
     def score(self, view: View, posterior: Posterior, shots_B: Tensor) -> Tensor:
         """scores_BN; higher is better. How much the base measure counts depends on the shots."""
@@ -210,11 +211,16 @@ def relative_popularity(base_N: Tensor) -> Tensor:
 
 
 def doubted(
-    doubt: Doubt, w0_BD: Tensor, support: Support, popularity_BS: Tensor, factor_DD: Tensor
+    doubt: Doubt,
+    w0_BD: Tensor,
+    support: Support,
+    popularity_BS: Tensor,
+    factor_DD: Tensor,
+    inverse_DD: Tensor | None = None,
 ) -> Support:
     """Events that do not fit the user's others are believed less."""
     phi_BSD, target_BS, precision_BS = support
-    left_out = leave_each_out(w0_BD, phi_BSD, factor_DD, target_BS, precision_BS)
+    left_out = leave_each_out(w0_BD, phi_BSD, factor_DD, target_BS, precision_BS, inverse_DD)
     return Support(phi_BSD, target_BS, precision_BS * doubt(left_out, target_BS, popularity_BS))
 
 

@@ -42,7 +42,12 @@ class Doubt(Protocol):
 
 
 def leave_each_out(
-    w0_BD: Tensor, support_BSD: Tensor, factor_DD: Tensor, target_BS: Tensor, precision_BS: Tensor
+    w0_BD: Tensor,
+    support_BSD: Tensor,
+    factor_DD: Tensor,
+    target_BS: Tensor,
+    precision_BS: Tensor,
+    inverse_DD: Tensor | None = None,
 ) -> LeftOut:
     """Exact residuals of the closed form without each event, by one S x S inverse.
 
@@ -52,13 +57,13 @@ def leave_each_out(
 
     What the padding says is finite and means nothing.
 
-    Args: as for ``posterior_dual``, but factor_DD: lower Cholesky factor of A0.
+    Args: as for ``posterior_dual``, but factor_DD: lower Cholesky factor of A0; inverse_DD: A0^-1, if known.
 
     Source: Rasmussen & Williams 2006, eq. 5.10-5.12.
     """
     root_BS = precision_BS.clamp_min(1e-12).sqrt()
     root_BS1 = root_BS.unsqueeze(-1) * (precision_BS > 0).unsqueeze(-1)
-    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread(support_BSD, factor_DD)).mT
+    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread(support_BSD, factor_DD, inverse_DD)).mT
     gram_BSS = gram_BSS + torch.eye(gram_BSS.shape[-1], dtype=gram_BSS.dtype, device=gram_BSS.device)
     inverse_BSS = torch.cholesky_inverse(torch.linalg.cholesky(gram_BSS))
     surprise_BS1 = root_BS1 * (target_BS.unsqueeze(-1) - support_BSD @ w0_BD.unsqueeze(-1))

@@ -1,12 +1,13 @@
-"""Hours in small: steady load at 70 % of what the service can do, and what became of memory and latency.
+"""Hours in small: load at 70 % of what the service can do, and what became of memory and latency.
 
 A minute by default; ``FIRSTCLICK_SOAK_S=600`` for ten. Served as shipped: HAProxy, Redis, two replicas. Of
 ten requests eight bring their events along, one keeps an event and one asks for a person whose events are
 kept.
 What the service can do changes with what else the machine's processors do, by half within a minute here. So
 it is measured anew in each round: two seconds as fast as answers come, then eight at 70 % of that. A tenth of
-the soak is judged by the median of its rounds, and latency counts in the time that one request takes at full
-speed: what the service itself does to latency stays in it, what other users of the machine do does not.
+the soak (of a minute, a half) is judged by the median of its rounds, and latency counts in the time that one
+request takes at full speed: longer queues and pauses show in it. A service that grew slower as a whole would
+show in the full speed, which is printed beside and not judged, for other users of the machine change it, too.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def test_memory_and_latency_stay_as_they_are() -> None:
     assert result["memory_growth"] <= 0.05
     earlier, later = np.array_split(np.array(result["p99_in_requests"]), 2)
     assert np.median(later) <= 1.5 * np.median(earlier)
-    assert max(_tenths(result["p99_in_requests"])) <= 3 * np.median(earlier)  # no tenth stands out
+    assert max(_tenths(result["p99_in_requests"])) <= 3 * np.median(
+        result["p99_in_requests"]
+    )  # none stands out
 
 
 def _requests(key: str) -> Requests:
@@ -92,7 +95,7 @@ def _round(service: Shipped, requests: Requests, number: int) -> Round:
     """At full speed, then steadily; no two rounds send the same events."""
 
     def in_turn(n: int) -> bytes:
-        return requests(n + number * 1_000_000)
+        return requests(n + (number + 1) * 1_000_000)
 
     fast = call(service.url, in_turn, FULL_SPEED_S, CALLERS)
     per_second = len(fast.taken) / FULL_SPEED_S
@@ -121,7 +124,7 @@ def _summary(rounds: list[Round], memory: list[float]) -> dict[str, Any]:
 
 def _tenths(values: list[float]) -> list[float]:
     """The median of each tenth of ``values``, or of longer parts, for less than three values tell little."""
-    parts = np.array_split(np.array(values), min(TENTHS, len(values) // 3))
+    parts = np.array_split(np.array(values), min(TENTHS, max(1, len(values) // 3)))
     return [round(float(np.median(part)), 2) for part in parts]
 
 

@@ -67,18 +67,26 @@ class Told:
 
 
 def test_every_request_is_counted_also_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry, told = Telemetry(), {name: Told() for name in ("phases", "shots", "ignored", "answers")}
+    telemetry, told = (
+        Telemetry(),
+        {name: Told() for name in ("phases", "shots", "ignored", "answers", "requests")},
+    )
     for name in ("ignored", "answers"):
         monkeypatch.setattr(telemetry, f"_{name}", told[name])
     for name in ("phases", "shots"):
         monkeypatch.setattr(getattr(telemetry, f"_{name}"), "_buckets", told[name])
+    monkeypatch.setattr(telemetry._requests, "_count", told["requests"])
 
     async def load() -> None:
         for n in range(MOST):
             telemetry.recommended("old" if n % 2 else "new", shots=n, ignored=1, laps={"adapt": 0.5})
         await asyncio.sleep(0)
+        for status in (200, 200, 404):
+            telemetry.answered_request("/v1/recommend", status, 0.01)
+        telemetry.flush()
 
     asyncio.run(load())
+    assert told["requests"].values == {("/v1/recommend", "200"): 2, ("/v1/recommend", "404"): 1}
     assert told["phases"].values["adapt", "+Inf"] == MOST
     assert told["shots"].values["1.5",] == 2
     assert told["ignored"].values[()] == MOST
@@ -86,11 +94,14 @@ def test_every_request_is_counted_also_under_load(monkeypatch: pytest.MonkeyPatc
 
 
 def test_buckets_count_what_is_up_to_and_with_their_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    histogram, buckets, total = Histogram("firstclick_test", "Some.", [0.5, 1, 2], ("kind",)), Told(), Told()
-    monkeypatch.setattr(histogram, "_buckets", buckets)
-    monkeypatch.setattr(histogram, "_sum", total)
+    histogram = Histogram("firstclick_test", "Some.", [0.5, 1, 2], ("kind",))
+    buckets, total, count = Told(), Told(), Told()
+    for name, told in (("_buckets", buckets), ("_sum", total), ("_count", count)):
+        monkeypatch.setattr(histogram, name, told)
     histogram.observe([1.0, 1.5, 9.0], {"kind": "a"})
     histogram.observe([0.0], {"kind": "b"})
+    histogram.observe([], {"kind": "c"})
+    assert count.values == {("a",): 3, ("b",): 1}
     counted = {labels: round(value, 3) for labels, value in buckets.values.items()}
     assert counted == {
         **{("a", end): count for end, count in zip(("0.5", "1", "2", "+Inf"), (0, 1, 2, 3), strict=True)},

@@ -1,4 +1,4 @@
-"""Groups of users with like numbers of shots: little padding, nobody left out, the same posteriors."""
+"""Groups of users with like numbers of shots: little padding, nobody left out. See also `test_meta`."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ from engine.learning.inner_loop import ClosedForm, Posterior
 from engine.learning.items import ItemRepresentation, predicted
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout, draw_noise, rows_of
-from engine.learning.objectives import Ranking
+from engine.learning.objectives import Likelihood, Ranking
 from engine.learning.prior import UserPrior, gram
+from engine.learning.robust import Credence
 
 N, D, F, R = 12, 4, 3, 2
 NO_FEATURES = np.zeros((1, F), np.float32)
@@ -64,12 +65,15 @@ def test_a_batch_of_ragged_users_equals_each_alone(model: MetaModel) -> None:
         torch.testing.assert_close(together, predict(model, support(*user))[0])
 
 
+@pytest.mark.parametrize("doubt", [None, Credence(3.0)], ids=["plain", "robust"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
 def test_users_adapt_in_groups_as_they_would_together(
-    model: MetaModel, monkeypatch: pytest.MonkeyPatch
+    model: MetaModel, monkeypatch: pytest.MonkeyPatch, likelihood: Likelihood, doubt: Credence | None
 ) -> None:
-    """Values and gradients; see `like_shots`."""
+    """Values and gradients, some groups in the primal; see `like_shots`."""
+    model.inner, model.doubt = ClosedForm(likelihood), doubt
     rng, model = np.random.default_rng(0), model.double()
-    rows = [rng.integers(0, N - 2, shots) for shots in rng.integers(0, D + 1, 64)]
+    rows = [rng.integers(0, N - 2, shots) for shots in rng.integers(0, 2 * D + 1, 64)]
     marks = [rng.integers(0, R, len(row)) for row in rows]
     episodes = support_only(rows, marks, rng.normal(size=(64, F)))
 
