@@ -32,11 +32,11 @@ class Group(NamedTuple):
 def like_shots(shots_B: Tensor) -> list[Group]:
     """As few groups as leave less than ``MOST_PADDING``, cut where they leave least.
 
-    One on a GPU, where padding costs less than waiting for the numbers.
+    One on a GPU, where the numbers would have to be waited for.
     """
     if shots_B.is_cuda:
         return [Group(slice(None), None)]
-    shots = np.maximum(shots_B.cpu().numpy(), 1)
+    shots = np.maximum(shots_B.numpy(), 1)
     width_V, users_V = np.unique(shots, return_counts=True)
     if len(shots) < FEW or len(width_V) == 1:
         return [Group(slice(None), int(shots.max(initial=1)))]

@@ -67,10 +67,8 @@ class Told:
 
 
 def test_every_request_is_counted_also_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    telemetry, told = (
-        Telemetry(),
-        {name: Told() for name in ("phases", "shots", "ignored", "answers", "requests")},
-    )
+    telemetry = Telemetry()
+    told = {name: Told() for name in ("phases", "shots", "ignored", "answers", "requests")}
     for name in ("ignored", "answers"):
         monkeypatch.setattr(telemetry, f"_{name}", told[name])
     for name in ("phases", "shots"):

@@ -47,3 +47,10 @@ def test_a_notice_that_a_node_will_go_brings_one_checkpoint(
     for _ in range(3):
         this.after_step() if where == "within a pass" else this.after_pass(REPORT)
     assert saved == ([True] if where == "within a pass" else [False, True, False])
+
+
+def test_what_one_worker_is_told_makes_all_save(saved: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray.train, "get_preemption_info", lambda: None)
+    monkeypatch.setattr(worker, "gather_from_workers", lambda told: [told, True])
+    saving().after_step()
+    assert saved == [True]
