@@ -7,6 +7,7 @@ Shapes: D embedding, F user features, R signals.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -105,15 +106,19 @@ def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
         _ridge(state),
         doubt_of(config, 1.0),
     )
-    model.load_state_dict({"items.known_N": items.known_N, **state})  # older artifacts do not tell it
+    older = {"items.known_N": items.known_N}  # what older artifacts do not tell
+    if model.ridge is not None:
+        older["ridge.half_at"] = model.ridge.half_at
+    model.load_state_dict({**older, **state})
     return model.eval()
 
 
 def _ridge(state: Mapping[str, Tensor]) -> EpisodicRidge | None:
     if "ridge.weight_MC" not in state:
         return None
-    weight_MC, *rest = (state[f"ridge.{name}"] for name in RIDGE_BUFFERS)
-    return EpisodicRidge(weight_MC, None, *rest)
+    tensors = {name: state[f"ridge.{name}"] for name in RIDGE_BUFFERS}
+    half_at = float(state.get("ridge.half_at", math.inf))  # older ridges sum events, however many
+    return EpisodicRidge(folds_FMC=None, half_at=half_at, **tensors)
 
 
 def _objective(state: Mapping[str, Tensor], config: Config) -> Objective:

@@ -22,8 +22,14 @@ from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
 from engine.data.histories import Histories
 from engine.learning.evidence import N_GROUPS, log2_group
 from engine.learning.folds import FOLDS
+from engine.learning.ridge_regression import Folds, cross_validated
 
-MET_PENALTY, WANTED_PENALTY, FEATURE_PENALTY = 2000.0, 500.0, 1500.0
+WANTED_PENALTY = 0.25
+"""Of an event that was wanted, to that of one that was met."""
+INTERCEPT_PENALTY = 1e-6
+"""To that of a user's feature."""
+HALF_AT = 3.0
+"""So many events count half as much each as one alone."""
 DRAWS = 10  # episodes of each training user
 LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
 ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity
@@ -34,7 +40,7 @@ class EpisodicRidge(nn.Module):
     """``gain[S] * log max(r_i(u) / pop_i, LEAST)`` with r the ridge's prediction, pop what it is on average.
 
     The gain is learned by number of shots. While training, a user's prediction comes from a ridge fitted
-    without the user's fold.
+    without the user's fold, but for its penalties.
     """
 
     weight_MC: Tensor
@@ -42,6 +48,7 @@ class EpisodicRidge(nn.Module):
     item_C: Tensor
     log_popularity_C: Tensor
     wanted_R: Tensor
+    half_at: Tensor
 
     def __init__(
         self,
@@ -50,6 +57,7 @@ class EpisodicRidge(nn.Module):
         item_C: Tensor,
         log_popularity_C: Tensor,
         wanted_R: Tensor,
+        half_at: float = HALF_AT,
     ) -> None:
         """
         Args:
@@ -58,6 +66,7 @@ class EpisodicRidge(nn.Module):
             item_C: the items that are predicted, C of N.
             log_popularity_C: log of their share of users who want them later.
             wanted_R: 1 for signals that are wanted.
+            half_at: as for `inputs`.
         """
         super().__init__()
         self.register_buffer("weight_MC", weight_MC)
@@ -65,6 +74,7 @@ class EpisodicRidge(nn.Module):
         self.register_buffer("item_C", item_C)
         self.register_buffer("log_popularity_C", log_popularity_C)
         self.register_buffer("wanted_R", wanted_R)
+        self.register_buffer("half_at", torch.tensor(half_at))
         self.gain_logit_A = nn.Parameter(torch.zeros(N_GROUPS))
 
     def forward(
@@ -89,7 +99,7 @@ class EpisodicRidge(nn.Module):
             if row_N is not None:
                 kept_C, item_C = _among(row_N, item_C)
                 weight_MC, log_popularity_C = weight_MC[:, kept_C], log_popularity_C[kept_C]
-            z_BM = inputs(spectral_ND, self.wanted_R, episodes)
+            z_BM = inputs(spectral_ND, self.wanted_R, episodes, self.half_at)
             ratio_BC = (z_BM @ weight_MC) / log_popularity_C.exp()
             shift_BC = ratio_BC.clamp(min=LEAST).log() * shown_N[item_C]
         gain_B1 = self.gain_logit_A[log2_group(episodes.shots)].sigmoid().unsqueeze(-1)
@@ -106,15 +116,20 @@ def _among(row_M: Tensor, item_C: Tensor) -> tuple[Tensor, Tensor]:
     return at_M[known_M], known_M.nonzero().squeeze(1)
 
 
-def inputs(spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes) -> Tensor:
-    """``[sum P0 of what was met, of what was wanted, how many of each, user features, 1]``, (B, 2D+2+F+1)."""
+def inputs(
+    spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes, half_at: Tensor | float = HALF_AT
+) -> Tensor:
+    """``[sum P0 of what was met, of what was wanted, how many of each, user features, 1]``, (B, 2D+2+F+1).
+
+    Sums over events, and their numbers, are divided by ``1 + shots / half_at``: from sums to means.
+    """
     shots_B, wanted_BS = episodes.shots, wanted_R[episodes.support_signal] * episodes.present
     item_E, first_B = episodes.support_item[episodes.present], shots_B.cumsum(0) - shots_B
     sums = partial(embedding_bag, item_E, spectral_ND, first_B, mode="sum")
     met_BD, wanted_BD = sums(), sums(per_sample_weights=wanted_BS[episodes.present])
     numbers_B2 = torch.stack([shots_B, wanted_BS.sum(dim=1)], dim=1)
-    one_B1 = torch.ones_like(numbers_B2[:, :1])
-    return torch.cat([met_BD, wanted_BD, numbers_B2, episodes.user_x, one_B1], dim=1)
+    events_BE = torch.cat([met_BD, wanted_BD, numbers_B2], dim=1) / (1 + shots_B / half_at).unsqueeze(1)
+    return torch.cat([events_BE, episodes.user_x, torch.ones_like(events_BE[:, :1])], dim=1)
 
 
 class RidgeSums:
@@ -141,18 +156,18 @@ class RidgeSums:
             self.right_FCM[fold] += wanted_BC[rows].T @ z_nM
 
     def solved(self, n_users: int, dim: int, n_features: int) -> EpisodicRidge:
-        """The regressions on all training users and without each fold."""
-        penalty_M = _penalties(dim, n_features)
-        gram_MM = self.gram_FMM.sum(axis=0) + np.diag(penalty_M)
-        right_MC = self.right_FCM.sum(axis=0).T
-        without = [
-            np.linalg.solve(gram_MM - self.gram_FMM[f], right_MC - self.right_FCM[f].T).astype(np.float32)
-            for f in range(FOLDS)
-        ]
+        """The regressions on all training users and without each fold: first on features, then on events
+        of what features leave."""
+        events, user = slice(0, 2 * dim + 2), slice(2 * dim + 2, None)
+        folds = Folds.of(self.gram_FMM, self.right_FCM.swapaxes(1, 2))
+        known = cross_validated(folds.part(user), np.repeat([1.0, INTERCEPT_PENALTY], [n_features, 1]))
+        relative_E = np.repeat([1.0, WANTED_PENALTY], [dim, dim + 2])
+        told = cross_validated(folds.rest(events, user, known), relative_E)
+        ridge = told.above(known)
         share_C = (self._popularity_C + 0.5) / n_users
         return EpisodicRidge(
-            torch.from_numpy(np.linalg.solve(gram_MM, right_MC).astype(np.float32)),
-            torch.from_numpy(np.stack(without)),
+            torch.from_numpy(ridge.weight_MC),
+            torch.from_numpy(np.stack(ridge.without_FMC)),
             torch.from_numpy(self._item_C),
             torch.from_numpy(np.log(share_C).astype(np.float32)),
             self.wanted_R,
@@ -196,9 +211,3 @@ def _wanted(episodes: Episodes, item_C: NDArray[np.int64]) -> sp.csr_matrix:
     known = item_C[column] == item
     user, ones = episodes.query_user.numpy()[known], np.ones(int(known.sum()))
     return sp.csr_matrix((ones, (user, column[known])), shape=(len(episodes), len(item_C)))
-
-
-def _penalties(dim: int, n_features: int) -> NDArray[np.float64]:
-    """One an input; that of the intercept is next to nothing."""
-    parts = [(MET_PENALTY, dim), (WANTED_PENALTY, dim + 2), (FEATURE_PENALTY, n_features), (1e-3, 1)]
-    return np.concatenate([np.full(length, penalty) for penalty, length in parts])

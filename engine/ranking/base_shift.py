@@ -53,7 +53,7 @@ class BaseShift:
         weight_MC = array(ridge.weight_MC) / np.exp(array(ridge.log_popularity_C))
         self.weight_CM = np.ascontiguousarray(weight_MC.T[kept])
         self._spectral_ND, self._x_mean_F = spectral_ND, x_mean_F
-        self._wanted_R = array(ridge.wanted_R)
+        self._wanted_R, self._half_at = array(ridge.wanted_R), float(ridge.half_at)
         self._gain_A: list[float] = array(ridge.gain_logit_A.sigmoid()).tolist()
         self.bound_6C = self._summary(spectral_ND.shape[1], x_mean_F)
 
@@ -68,7 +68,7 @@ class BaseShift:
     def of(self, support: Support, user_x: Floats) -> UserShift:
         """The shift for one user."""
         gain = self._gain_A[group(len(support.signal))]
-        parts = self._spectral_ND, self._wanted_R, self._x_mean_F
+        parts = self._spectral_ND, self._wanted_R, self._x_mean_F, self._half_at
         return UserShift(*_inputs(support.item_row, support.signal, user_x, *parts), gain)
 
     def all(self, user: UserShift) -> Floats:
@@ -79,7 +79,13 @@ class BaseShift:
 
 @compiled
 def _inputs(
-    item_row: Rows, signal: Rows, user_x: Floats, spectral_ND: Floats, wanted_R: Floats, x_mean_F: Floats
+    item_row: Rows,
+    signal: Rows,
+    user_x: Floats,
+    spectral_ND: Floats,
+    wanted_R: Floats,
+    x_mean_F: Floats,
+    half_at: float,
 ) -> tuple[Floats, Floats]:
     """z, (M,), and the lengths of its blocks, (6,), that of the features as they differ from the average."""
     dim = spectral_ND.shape[1]
@@ -92,6 +98,7 @@ def _inputs(
             z_M[dim + d] += wanted * x
         z_M[2 * dim] += np.float32(1)
         z_M[2 * dim + 1] += wanted
+    z_M[: 2 * dim + 2] /= np.float32(1 + len(item_row) / half_at)
     away = np.float32(0)
     for f in range(len(user_x)):
         z_M[2 * dim + 2 + f] = user_x[f]

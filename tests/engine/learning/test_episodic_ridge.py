@@ -15,10 +15,12 @@ from engine.config import load_config
 from engine.data.dataset import Dataset
 from engine.data.episodes import EpisodeRules, draw_episodes
 from engine.data.histories import Histories
-from engine.learning import episodic_ridge
+from engine.learning import episodic_ridge, ridge_regression
+from engine.learning.assemble import model_from_state
 from engine.learning.episodic_ridge import DRAWS, FIRST_DRAW, EpisodicRidge, fit_episodic_ridge, inputs
 from engine.learning.experiment import set_up
 from engine.learning.folds import FOLDS
+from engine.learning.ridge_regression import PENALTIES
 from engine.learning.setup import build_model
 from tests.histories import group_by_user
 from tests.small import SMALL
@@ -26,7 +28,6 @@ from tests.small import SMALL
 U, N, D, F, SEED = 40, 12, 3, 2, 5
 WANTED = np.array([False, True])
 RULES = EpisodeRules(WANTED, shots_max=4)
-PENALTIES = [2000.0] * D + [500.0] * (D + 2) + [1500.0] * F + [1e-3]
 X = np.random.default_rng(1).standard_normal((U, F)).astype(np.float32)
 PLACES = torch.from_numpy(np.random.default_rng(2).standard_normal((N, D)).astype(np.float32))
 
@@ -58,30 +59,47 @@ def test_inputs_by_hand(histories: Histories) -> None:
     episodes = draw_episodes(histories, np.array([3]), X, replace(RULES, shots_max=7), (0, 0))
     item, signal = episodes.support_item[0], episodes.support_signal[0].float()
     assert 0 < signal.sum() < len(signal)  # some are wanted, some are not
-    place = PLACES[item]
+    place, share = PLACES[item], 1 / (1 + len(item) / 3)
     by_hand = torch.cat(
         [
-            place.sum(dim=0),
-            (signal[:, None] * place).sum(dim=0),
-            torch.tensor([len(item), signal.sum(), *X[3], 1.0]),
+            share * place.sum(dim=0),
+            share * (signal[:, None] * place).sum(dim=0),
+            share * torch.tensor([len(item), signal.sum()]),
+            torch.tensor([*X[3], 1.0]),
         ]
     )
     torch.testing.assert_close(inputs(PLACES, torch.tensor([0.0, 1.0]), episodes)[0], by_hand)
 
 
-def test_weights_are_those_of_scikit_learn(histories: Histories) -> None:
-    """One penalty an input is a ridge of penalty 1 on inputs divided by their roots."""
-    ridge, root = fit(histories), np.sqrt(PENALTIES)
+def test_features_explain_first_events_what_they_leave(histories: Histories) -> None:
+    """Each stage is some ridge of scikit-learn: the penalty is that of the best fit to what was found."""
+    ridge = fit(histories)
     assert ridge.folds_FMC is not None
     for fold in (None, *range(FOLDS)):
         users = np.arange(U) if fold is None else np.flatnonzero(np.arange(U) % FOLDS != fold)
         z, y = drawn(histories, users)
-        expected = Ridge(alpha=1.0, fit_intercept=False).fit(z / root, y).coef_ / root
-        weight_MC = ridge.weight_MC if fold is None else ridge.folds_FMC[fold]
-        np.testing.assert_allclose(weight_MC.numpy(), expected.T, rtol=1e-3, atol=1e-6)
+        weight = (ridge.weight_MC if fold is None else ridge.folds_FMC[fold]).numpy()
+        events, user = slice(0, 2 * D + 2), slice(2 * D + 2, None)
+        assert ridged(z[:, user], y, np.repeat([1.0, 1e-6], [F, 1]), weight[user])
+        left = y - z[:, user] @ weight[user]
+        assert ridged(z[:, events], left, np.repeat([1.0, 0.25], [D, D + 2]), weight[events])
 
 
-def test_a_fold_s_weights_know_nothing_of_its_users(histories: Histories) -> None:
+def ridged(z: np.ndarray, y: np.ndarray, relative: np.ndarray, weight: np.ndarray) -> bool:
+    """Whether the weights are a ridge regression's under one of the penalties."""
+    for penalty in PENALTIES:
+        root = np.sqrt(penalty * relative)
+        coef = Ridge(alpha=1.0, fit_intercept=False).fit(z / root, y).coef_ / root
+        if np.allclose(coef.T, weight, rtol=1e-3, atol=1e-6):
+            return True
+    return False
+
+
+def test_a_fold_s_weights_know_nothing_of_its_users(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the penalties, two numbers that all folds choose together."""
+    monkeypatch.setattr(ridge_regression, "PENALTIES", np.array([1024.0]))
     mine = histories.user_row % FOLDS == 2
     later = np.arange(histories.n_events) - np.repeat(histories.start[:-1], histories.lengths) >= 4
     item = np.where(mine & later, (histories.item_row + 1) % N, histories.item_row)
@@ -136,3 +154,21 @@ def test_the_artifact_holds_the_ridge_of_all_training_users(
     torch.testing.assert_close(loaded.log_popularity_C, ridge.log_popularity_C)
     assert loaded.folds_FMC is None
     assert loaded.gain_logit_A.abs().max() > 0  # learned
+
+
+def test_an_older_artifact_s_ridge_sums_events_however_many(
+    histories: Histories, checkerboard_artifact: Path
+) -> None:
+    artifact = load_artifact(checkerboard_artifact)
+    state = artifact.model.state_dict()
+    assert float(state.pop("ridge.half_at")) == 3.0
+    older = model_from_state(state, load_config(None, SMALL))
+    assert older.ridge is not None
+    assert float(older.ridge.half_at) == np.inf
+    episodes = draw_episodes(histories, np.array([3]), X, replace(RULES, shots_max=7), (0, 0))
+    wanted = torch.tensor([0.0, 1.0])
+    sums = inputs(PLACES, wanted, episodes, older.ridge.half_at)
+    assert float(sums[0, 2 * D]) == float(episodes.shots[0]) > 1
+    torch.testing.assert_close(
+        sums[:, : 2 * D + 2], inputs(PLACES, wanted, episodes)[:, : 2 * D + 2] * (1 + episodes.shots / 3)
+    )
