@@ -89,7 +89,7 @@ def test_the_sampled_gradient_is_the_full_one_on_average(
     """Of 60 items: the mean over 300 draws is within 8 % where one draw is 120 % off; the fewer are left out,
     the nearer it is, and with all of them it is the full one. (A strict penalty, or the ridge would be as
     sure as a checkerboard allows, and some few items all of the sum.)"""
-    monkeypatch.setattr("engine.learning.ridge_regression.PENALTIES", np.array([1024.0]))
+    monkeypatch.setattr("engine.learning.ridge_regression.PENALTIES", np.array([16384.0]))
     run = training(checkerboard_data, *LARGE, f"objective={objective}")
     users = np.arange(0, 100, 5)
     episodes = draw_episodes(run.batches.histories, users, run.batches.user_x, run.rules, (0, 0))
