@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from engine.ranking.base_shift import BaseShift
 from engine.ranking.search import BLOCK, Tables
-from engine.ranking.sketch import Sketch
+from engine.ranking.sketch import Codes, Sketch
 
 Floats = NDArray[np.float32]
 T = TypeVar("T", bound=np.generic)
+
+AT_ONCE = 256
+"""Blocks that are coded together."""
 
 
 def laid_out(
@@ -39,18 +42,41 @@ def laid_out(
     bound_6C = np.zeros((6, 0), np.float32) if shift is None else shift.bound_6C
     column_N = np.full(len(base_N), -1)
     column_N[item_C] = np.arange(len(item_C))
-    order_N = np.lexsort((-base_N, column_N < 0))
-    turn_DD, table_EN = Sketch.of(phi_ND, base_N, covariance_DD)
-    sketch_GEB = _blocks(table_EN[:, order_N], [0] * len(table_EN))
-    ridge_G6B = _blocks(bound_6C[:, column_N[order_N[: len(item_C)]]], [0, 0, 0, 0, 0, 1])
-    row_GB = _blocks(order_N[None], [-1])[:, 0]
+    row_GB = _blocks(np.lexsort((-base_N, column_N < 0))[None], [-1])[:, 0]
+    ridge_GB = row_GB.reshape(-1)[: len(item_C)]
+    ridge_G6B = _blocks(bound_6C[:, column_N[ridge_GB]], [0, 0, 0, 0, 0, 1])
+    sketch = Sketch.of(phi_ND, covariance_DD)
+    parts = [_coded(sketch, phi_ND, base_N, row_GB[g : g + AT_ONCE]) for g in range(0, len(row_GB), AT_ONCE)]
+    code_GEB, least_GE, step_GE, most_G2 = (np.concatenate(part) for part in zip(*parts, strict=True))
     most_G8 = np.zeros((len(row_GB), 8), np.float32)
-    most_G8[:, 0] = sketch_GEB[:, -1].max(axis=1)
-    most_G8[:, 1] = np.where(row_GB >= 0, sketch_GEB[:, -2], -np.inf).max(axis=1)
+    most_G8[:, :2] = most_G2
     most_G8[: len(ridge_G6B), 2:] = ridge_G6B.max(axis=2)
     return Tables(
-        phi_ND, scale_D, base_N, weight_CM, column_N, row_GB, turn_DD, sketch_GEB, ridge_G6B, most_G8
+        phi_ND,
+        scale_D,
+        base_N,
+        weight_CM,
+        column_N,
+        row_GB,
+        sketch.user_turn(),
+        Codes(code_GEB, least_GE, step_GE),
+        ridge_G6B,
+        most_G8,
     )
+
+
+def _coded(
+    sketch: Sketch, phi_ND: Floats, base_N: Floats, row_GB: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], Floats, Floats, Floats]:
+    """The codes of some blocks, and the longest x and the highest base measure of each, (G, 2).
+
+    Where a block has no item, its first one's row stands.
+    """
+    filled_GB = np.where(row_GB >= 0, row_GB, row_GB[:, :1])
+    rows = filled_GB.reshape(-1)
+    table_EN = sketch.rows(phi_ND[rows], base_N[rows])
+    table_GEB = table_EN.reshape(len(table_EN), *row_GB.shape).swapaxes(0, 1)
+    return *Codes.of(table_GEB), table_GEB[:, [-1, -2]].max(axis=2)
 
 
 def _blocks(table_TN: NDArray[T], filling: Sequence[float]) -> NDArray[T]:

@@ -19,10 +19,13 @@ from numpy.typing import NDArray
 
 from engine.learning.episodic_ridge import LEAST
 from engine.ranking.compiled import compiled
+from engine.ranking.sketch import Codes
 
 BLOCK = 512
 ROUNDING = 3e-5
 """By how much, of its size, a bound may fall below its score."""
+HALF = 0.5001
+"""Of a code's step: how far a value may lie above what its code stands for."""
 _CURVE, _LIFT = np.float32(1 / 3), np.float32(0.0098)
 """``log2(1 + m) <= m + CURVE m (1 - m) + LIFT`` for m in 0..1, by at most twice the lift."""
 
@@ -39,8 +42,8 @@ class Tables(NamedTuple):
     weight_CM: Floats  # `BaseShift`
     column_N: Rows  # of ``weight_CM``; -1: none
     row_GB: Rows  # the order of search: the ridge's items first, then by base measure; -1: no item
-    turn_DD: Floats  # `Sketch`
-    sketch_GEB: Floats
+    turn_DD: Floats  # `Sketch`, of users
+    sketch: Codes
     ridge_G6B: Floats  # `BaseShift`, of the first blocks
     most_G8: Floats  # of each block: the longest x, the highest base measure, the most of ``ridge_G6B``
 
@@ -121,7 +124,7 @@ def _scaled(tables: Tables, aim: Aim) -> Floats:
 @compiled
 def _weights(tables: Tables, aim: Aim, u_D: Floats) -> tuple[Floats, float]:
     """For each row of the sketch, in its order, what it counts; and the length of v."""
-    n_read = tables.sketch_GEB.shape[1] - 3
+    n_read = tables.sketch.code_GEB.shape[1] - 3
     weight_E, read, left = np.empty(n_read + 3, np.float32), np.float32(0), np.float32(0)
     for d in range(len(u_D)):
         v = _dot(tables.turn_DD[d], u_D)
@@ -146,9 +149,8 @@ def _most(tables: Tables, aim: Aim, g: int, length_v: float) -> float:
 @compiled
 def _bounds(tables: Tables, aim: Aim, g: int, weight_E: Floats, upper_B: Floats, shift_B: Floats) -> None:
     """At least what each item of a block is ordered by, and how much of it is the shift."""
-    upper_B[:] = np.float32(0)
     shift_B[:] = np.float32(0)
-    _add_rows(weight_E, tables.sketch_GEB[g], upper_B)
+    _decode(weight_E, tables.sketch, g, upper_B)
     if g < len(tables.ridge_G6B):
         _add_rows(aim.length_6, tables.ridge_G6B[g], shift_B)
         gain, least = np.float32(aim.gain * math.log(2)), np.float32(LEAST)
@@ -160,6 +162,25 @@ def _bounds(tables: Tables, aim: Aim, g: int, weight_E: Floats, upper_B: Floats,
             log2 = np.float32((bits_B[j] >> 23) - 127) + m + _CURVE * m * (np.float32(1) - m) + _LIFT
             shift_B[j] = gain * log2
             upper_B[j] += shift_B[j]
+
+
+@compiled
+def _decode(weight_E: Floats, codes: Codes, g: int, upper_B: Floats) -> None:
+    """At least ``weight_E`` times what the codes of a block stand for, two rows at a time."""
+    least, n = np.float32(0), len(weight_E)
+    scaled_E = np.empty(n + n % 2, np.float32)
+    scaled_E[-1] = np.float32(0)
+    for e in range(n):
+        scaled_E[e] = weight_E[e] * codes.step_GE[g, e]
+        least += weight_E[e] * codes.least_GE[g, e] + np.float32(HALF) * abs(scaled_E[e])
+    upper_B[:] = least
+    code_EB = codes.code_GEB[g]
+    for e in range(0, n, 2):
+        other = min(e + 1, n - 1)
+        for j in range(BLOCK):
+            upper_B[j] += scaled_E[e] * np.float32(code_EB[e, j]) + scaled_E[e + 1] * np.float32(
+                code_EB[other, j]
+            )
 
 
 @compiled
