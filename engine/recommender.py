@@ -42,7 +42,7 @@ class Recommender:
     prior's. ``user`` holds the user's raw features, as in the users table.
     """
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, approximate_above: int | None = None) -> None:
         self.manifest = artifact.manifest
         self.catalogue = artifact.items
         self.signals = artifact.signals
@@ -55,15 +55,22 @@ class Recommender:
         self._neighbours = artifact.neighbours
         self._average_F = artifact.model.prior.x_mean_F.numpy()
         self._scorer = Scorer(artifact.model)
+        if approximate_above is not None and len(self.item_ids) > approximate_above:
+            self._scorer.search_approximately(self._default_signal)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Recommender:
+    def load(cls, folder: str | Path, approximate_above: int | None = None) -> Recommender:
         """Load an artifact.
+
+        Args:
+            approximate_above: where there are more items, search them through an index, which finds most of
+                the best (`recall`); None: always find the best. Needs the extra ``index``.
 
         Raises:
             ArtifactError: it is missing, broken or of a newer format.
+            ConfigError: an index is asked for and faiss is not installed.
         """
-        return cls(load_artifact(Path(folder)))
+        return cls(load_artifact(Path(folder)), approximate_above)
 
     @property
     def version(self) -> str:
@@ -98,6 +105,11 @@ class Recommender:
         except RequestError:
             return False
         return True
+
+    @property
+    def recall(self) -> float:
+        """Share of the best items that is found, by measurement; 1 where the search is exact."""
+        return self._scorer.approximate.recall if self._scorer.approximate else 1.0
 
     @cached_property
     def popularity(self) -> NDArray[np.float32]:

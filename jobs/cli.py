@@ -97,6 +97,12 @@ def serve_command(
     api_keys: Annotated[
         Path | None, typer.Option(help="File of API keys: see 'firstclick keys'; default: none is asked for.")
     ] = None,
+    approximate_above: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Search larger catalogues through an index (extra 'index'); default: always exactly."
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Serve recommendations over HTTP on this machine until stopped.
@@ -106,7 +112,11 @@ def serve_command(
     from serve_apps.local import serving
 
     beside = (artifact or registry or Path()).resolve().parent / "events.sqlite"
-    options = {"num_replicas": replicas, "event_store": event_store or str(beside)}
+    options = {
+        "num_replicas": replicas,
+        "event_store": event_store or str(beside),
+        "approximate_above": approximate_above,
+    }
     if registry is not None:
         options["registry"] = str(registry)
     if api_keys is not None:

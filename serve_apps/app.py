@@ -11,6 +11,7 @@ ranking do.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ class RecommendationsReplica:
 def bind_app(args: AppArgs, loader: Loader = Recommender.load) -> serve.Application:
     """The application with ``loader`` to read artifacts in each replica (it travels there by pickle)."""
     located, scaling = args.located(), args.scaling()
+    if args.approximate_above is not None:
+        loader = partial(loader, approximate_above=args.approximate_above)
     deployment = serve.deployment(
         serve.ingress()(RecommendationsReplica),
         name=DEPLOYMENT,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.artifact import read_manifest
 from engine.errors import ConfigError
+from engine.ranking.approximate import need_faiss
 from serve_apps.bodies import LIMIT_BYTES
 from serve_apps.event_store import HISTORY
 from serve_apps.event_store.open import is_redis
@@ -32,6 +33,12 @@ class AppArgs(BaseModel):
     )
     registry: str | None = Field(
         None, min_length=1, description="Folder of a model registry, on a disk that all nodes see."
+    )
+    approximate_above: int | None = Field(
+        None,
+        ge=0,
+        description="Search catalogues of more items through an index, which finds most of the best ones and "
+        "needs the extra 'index'; default: always find the best.",
     )
     event_store: str | None = Field(
         None,
@@ -88,7 +95,7 @@ class AppArgs(BaseModel):
 
         Raises:
             ArtifactError: the artifact is not there, its manifest cannot be read, or its format is newer.
-            ConfigError: the file of API keys cannot be read.
+            ConfigError: the file of API keys cannot be read, or what an approximate search needs is missing.
         """
         paths = {name: _absolute(getattr(self, name)) for name in ("artifact", "registry", "api_keys")}
         if self.event_store and not is_redis(self.event_store):
@@ -96,6 +103,8 @@ class AppArgs(BaseModel):
         located = self.model_copy(update=paths)
         if located.artifact:
             read_manifest(Path(located.artifact))
+        if located.approximate_above is not None:
+            need_faiss()
         if located.api_keys:
             read_keys(Path(located.api_keys))
         return located

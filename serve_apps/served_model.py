@@ -233,6 +233,7 @@ class ServedModel:
                 )
             ],
             knows_uncertainty=self._knows_uncertainty,
+            recall=recommender.recall,
             manifest=dict(self._recommender.manifest),
         )
 

@@ -20,6 +20,7 @@ from engine.errors import RequestError
 from engine.learning.descent import Descent
 from engine.learning.meta import MetaModel
 from engine.ranking.adapter import Adapter, episodes_of
+from engine.ranking.approximate import ApproximateSearch
 from engine.ranking.arrays import array, group
 from engine.ranking.base_shift import NO_SHIFT, BaseShift, UserShift
 from engine.ranking.explore import Explore
@@ -31,6 +32,8 @@ from engine.stopwatch import lap
 
 FEW = 8
 """Where at most one in so many items is a candidate, only those are scored."""
+MEASURED, SHOTS = 64, 20
+"""Users with whom an approximate search is measured, and how many events each has."""
 _NONE, _ALL = np.empty(0, np.int64), np.empty(0, np.bool_)
 
 
@@ -69,14 +72,36 @@ class Scorer:
         self._metric_DD = self.adapter.prior.covariance_DD * self._scale_DD  # covariance of u under the prior
         self._tables = laid_out(self.phi_ND, self.scale_D, self._base_N, self._metric_DD, self._shift)
         self._warm_up()
+        self.approximate: ApproximateSearch | None = None
 
     def _warm_up(self) -> None:
         """Compile what requests need, or load it, before the first one."""
         one, x_F = np.zeros(1, np.int64), np.zeros(self._n_features, np.float32)
         user = self.adapt(Support(one, one, np.full(1, np.nan), ()), x_F)
         if self._is_linear:
-            rows, _ = best(self._tables, self._aim(user), 1, _ALL, one)
+            rows, _, _ = best(self._tables, self._aim(user), 1, _ALL, one, 1)
             scores_of(self._tables, self._aim(user), rows)
+
+    def search_approximately(self, signal: int) -> None:
+        """Search by `ApproximateSearch` from now on where all items are candidates; models that know no
+        bounds are not searched.
+
+        Args:
+            signal: of the events of the users with whom its recall is measured: each met ``SHOTS`` items,
+                drawn by how many met them.
+
+        Raises:
+            ConfigError: faiss is not installed.
+        """
+        if not self._is_linear:
+            return
+        rng, x_F = np.random.default_rng(0), np.zeros(self._n_features, np.float32)
+        known_N = self.known_N.astype(np.float64)
+        n_met = min(SHOTS, self.n_items)
+        signal_S, when_S = np.full(n_met, signal), np.full(n_met, np.nan)
+        met = [rng.choice(self.n_items, n_met, p=known_N / known_N.sum()) for _ in range(MEASURED)]
+        users = [self.adapt(Support(row_S, signal_S, when_S, ()), x_F) for row_S in met]
+        self.approximate = ApproximateSearch(self._tables, [self._aim(user) for user in users])
 
     @property
     def n_items(self) -> int:
@@ -125,10 +150,11 @@ class Scorer:
                 scores = scores_of(self._tables, aim, rows)
                 order_K = np.lexsort((rows, -scores))[:k]
                 rows_K, scores_K = rows[order_K], scores[order_K]
+            elif self.approximate and allowed_N is None and not aim.bonus:
+                rows_K, scores_K = self.approximate(aim, k, barred)
             else:
-                rows_K, scores_K = best(
-                    self._tables, aim, k, _ALL if allowed_N is None else allowed_N, barred
-                )
+                allowed_N, most = _ALL if allowed_N is None else allowed_N, len(self._tables.row_GB)
+                rows_K, scores_K, _ = best(self._tables, aim, k, allowed_N, barred, most)
             if how is not None:
                 scores_K = scores_of(self._tables, self._aim(user), rows_K)
             return rows_K, scores_K

@@ -61,21 +61,30 @@ class Aim(NamedTuple):
 
 
 @compiled
-def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred: Rows) -> tuple[Rows, Floats]:
+def best(
+    tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred: Rows, most: int
+) -> tuple[Rows, Floats, bool]:
     """Rows and scores of the K best, best first, both (K,); fewer where there are fewer. Ties: the lower row.
 
     Args:
         allowed_N: the candidates; empty: all items.
         barred: rows that are left out besides.
+        most: blocks that are read, at most.
+
+    Returns:
+        Rows, scores, and whether blocks that were not read may hold better items.
     """
     u_D = _scaled(tables, aim)
     weight_E, length_v = _weights(tables, aim, u_D)
     row_K, score_K, n = np.empty(k, np.int64), np.empty(k, np.float32), 0
     upper_B, shift_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    reach = np.float32(-np.inf)
+    reach, n_read = np.float32(-np.inf), 0
     for g in range(len(tables.row_GB)):
         if _most(tables, aim, g, length_v) < reach:
             continue
+        if n_read == most:
+            return row_K[:n], score_K[:n], True
+        n_read += 1
         _bounds(tables, aim, g, weight_E, upper_B, shift_B)
         for j in range(BLOCK):
             if upper_B[j] < reach:
@@ -94,7 +103,7 @@ def best(tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred:
             n = _keep(row, score, n, row_K, score_K)
             if n == k:
                 reach = score_K[-1] - np.float32(ROUNDING) * (np.float32(1) + abs(score_K[-1]))
-    return row_K[:n], score_K[:n]
+    return row_K[:n], score_K[:n], False
 
 
 @compiled

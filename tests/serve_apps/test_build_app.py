@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
 
+from engine import Recommender
 from engine.errors import ArtifactError, ConfigError
 from serve_apps.app import DEPLOYMENT, bind_app, build_app
 from serve_apps.options import AppArgs
+from serve_apps.served_model import ServedModel
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,13 @@ def test_a_missing_file_of_keys_is_reported_before_anything_starts(
 def test_importing_starts_nothing() -> None:
     code = "import ray, serve_apps.app, serve_apps.local; assert not ray.is_initialized()"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=60)
+
+
+def test_an_approximate_search_is_the_replicas_own(real_artifact: str) -> None:
+    n_items = len(Recommender.load(real_artifact).item_ids)
+    for above, approximate in ((n_items - 1, True), (n_items, False)):
+        app = build_app({"artifact": real_artifact, "approximate_above": above})
+        args, loader = app._bound_deployment.init_args
+        model = ServedModel(loader(args.artifact))
+        assert (model._recommender._scorer.approximate is not None) == approximate
+        assert 0.9 < model.describe().recall <= 1.0

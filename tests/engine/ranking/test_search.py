@@ -51,7 +51,8 @@ def test_the_best_are_those_of_a_full_sort_and_ties_go_to_the_lower_row(
     expected_N[~allowed_N] = np.nan
     expected_N[barred] = np.nan
     expected = kept(expected_N, k)
-    rows, scores = best(tables, aim(u_D), k, allowed_N, barred)
+    rows, scores, left = best(tables, aim(u_D), k, allowed_N, barred, n)
+    assert not left
     np.testing.assert_array_equal(rows, expected)
     np.testing.assert_array_equal(scores, expected_N[expected])
 
@@ -65,7 +66,7 @@ def test_ascending_scores_and_a_bonus_change_nothing(bonus: float) -> None:
     wanted = aim(np.array([1.0, 0.5, 0.0, 0.0]), bonus, spread=0.25)
     tables = laid_out(phi_ND, np.ones(DIM, np.float32), base_N, np.eye(DIM), None)
     expected_N = phi_ND @ wanted.w_D + base_N + bonus * 0.5 * np.linalg.norm(phi_ND, axis=1)
-    rows, scores = best(tables, wanted, 20, np.empty(0, np.bool_), np.empty(0, np.int64))
+    rows, scores, _ = best(tables, wanted, 20, np.empty(0, np.bool_), np.empty(0, np.int64), n)
     np.testing.assert_array_equal(rows, kept(expected_N, 20))
     np.testing.assert_allclose(scores, expected_N[rows], rtol=1e-5)
     np.testing.assert_allclose(scores_of(tables, wanted, rows), scores, rtol=0)
