@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from engine import Recommender
 from engine.errors import RequestError
 from engine.ranking.slate import Questions, Recommendation, Slate
-from engine.recommender import TITLE_COLUMNS, Events
+from engine.recommender import TITLE_COLUMNS, Asked, Events
 from serve_apps.answers import (
     CatalogueItem,
     CompareAnswer,
@@ -29,6 +29,7 @@ from serve_apps.answers import (
     SimilarAnswer,
     SimilarItem,
 )
+from serve_apps.coalescer import Coalescer
 from serve_apps.item_features import ItemFeatures
 from serve_apps.item_search import ItemSearch
 from serve_apps.people import History
@@ -39,6 +40,9 @@ LISTED_MAX = 100
 QUICK = 200
 """Events, candidates and items to show, together, up to which an answer takes about half a millisecond."""
 
+QUICK_MS = 0.5
+"""What finding the best may take on average, for a plain request to be quick."""
+
 T = TypeVar("T")
 
 
@@ -48,6 +52,8 @@ class ServedModel:
     def __init__(self, recommender: Recommender) -> None:
         self._recommender = recommender
         self._knows_uncertainty = recommender.knows_uncertainty
+        self._is_quick = recommender.knows_uncertainty and recommender.search_ms < QUICK_MS
+        self.told_coalesced = Coalescer(self.told_together)
         titles = recommender.titles or ()
         self._title_of = {i: title for i, title in zip(recommender.item_ids, titles, strict=False) if title}
         self._search = ItemSearch(recommender.item_ids, recommender.titles)
@@ -64,15 +70,45 @@ class ServedModel:
         self._recommender.check(events)
 
     def is_quick(self, request: RecommendRequest, history: History) -> bool:
-        """Whether `told` takes less than a millisecond, also with 100,000 items.
+        """Whether `told` takes less than a millisecond, as most do, also with 100,000 items.
 
         Longer: gradient descent, a filter (the first use of a column reads all items), an order to explore
-        by (which may lead far into the catalogue), explaining, and whatever is long.
+        by (which may lead far into the catalogue), explaining, whatever is long, and catalogues whose best
+        items are found late.
         """
-        if request.explain or request.filter or request.explore or not self._knows_uncertainty:
+        if request.explain or request.filter or request.explore or not self._is_quick:
             return False
         candidates = 0 if request.candidates is None else len(request.candidates)
         return request.k + candidates + len(history.stored) + len(history.sent) <= QUICK
+
+    def is_plain(self, request: RecommendRequest) -> bool:
+        """Whether the search for it can be that of others, too."""
+        more = request.explain, request.filter, request.explore, request.uncertainty
+        return self._recommender.searches_together and not any(more) and request.candidates is None
+
+    def told_together(
+        self, asked: Sequence[tuple[RecommendRequest, History]]
+    ) -> list[dict[str, Any] | Exception]:
+        """`told` to several people, whose requests are plain; what cannot be understood gets its error."""
+        started = time.perf_counter()
+        slates = self._recommender.recommend_together(
+            [
+                Asked([*history.stored, *history.sent], request.user, request.k, request.exclude_seen)
+                for request, history in asked
+            ]
+        )
+        latency_ms = (time.perf_counter() - started) * 1000
+        return [
+            self._alone(*one) if isinstance(slate, RequestError) else self._told(slate, False, [], latency_ms)
+            for one, slate in zip(asked, slates, strict=True)
+        ]
+
+    def _alone(self, request: RecommendRequest, history: History) -> dict[str, Any] | Exception:
+        """Without the events that this model cannot understand, or the error."""
+        try:
+            return self.told(request, history)
+        except RequestError as error:
+            return error
 
     def recommend(self, request: RecommendRequest, history: History) -> RecommendAnswer:
         """`told`, as a value."""
@@ -102,9 +138,13 @@ class ServedModel:
 
         started = time.perf_counter()
         slate, unread = self._ask(rank, history)
-        latency_ms = (time.perf_counter() - started) * 1000
+        return self._told(slate, request.explain, unread, (time.perf_counter() - started) * 1000)
+
+    def _told(
+        self, slate: Slate, explain: bool, unread: list[dict[str, str]], latency_ms: float
+    ) -> dict[str, Any]:
         return {
-            "items": [self._item(item, request.explain) for item in slate.items],
+            "items": [self._item(item, explain) for item in slate.items],
             **self._about(slate, unread),
             "latency_ms": round(latency_ms, 3),
         }

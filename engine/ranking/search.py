@@ -78,32 +78,60 @@ def best(
     weight_E, length_v = _weights(tables, aim, u_D)
     row_K, score_K, n = np.empty(k, np.int64), np.empty(k, np.float32), 0
     upper_B, shift_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    reach, n_read = np.float32(-np.inf), 0
+    n_read = 0
     for g in range(len(tables.row_GB)):
-        if _most(tables, aim, g, length_v) < reach:
+        if _most(tables, aim, g, length_v) < _reach(score_K, n):
             continue
         if n_read == most:
             return row_K[:n], score_K[:n], True
         n_read += 1
-        _bounds(tables, aim, g, weight_E, upper_B, shift_B)
-        for j in range(BLOCK):
-            if upper_B[j] < reach:
-                continue
-            row = tables.row_GB[g, j]
-            if row < 0 or not _may(row, allowed_N, barred):
-                continue
-            score = _unshifted(u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
-            if aim.bonus > 0:
-                score += _bonus(aim.bonus, aim.covariance_DD, tables.phi_ND[row])
-            if score + shift_B[j] < reach:
-                continue
-            column = tables.column_N[row]
-            if column >= 0:
-                score += _shift(aim.z_M, tables.weight_CM[column], aim.gain)
-            n = _keep(row, score, n, row_K, score_K)
-            if n == k:
-                reach = score_K[-1] - np.float32(ROUNDING) * (np.float32(1) + abs(score_K[-1]))
+        _decode(weight_E, tables.sketch, g, upper_B)
+        _add_shift(tables, aim, g, upper_B, shift_B)
+        n = _take(tables, aim, u_D, g, upper_B, shift_B, allowed_N, barred, n, row_K, score_K)
     return row_K[:n], score_K[:n], False
+
+
+@compiled
+def _take(
+    tables: Tables,
+    aim: Aim,
+    u_D: Floats,
+    g: int,
+    upper_B: Floats,
+    shift_B: Floats,
+    allowed_N: NDArray[np.bool_],
+    barred: Rows,
+    n: int,
+    row_K: Rows,
+    score_K: Floats,
+) -> int:
+    """Put what a block has of better items among the n best so far; returns how many there are then."""
+    reach = _reach(score_K, n)
+    for j in range(BLOCK):
+        if upper_B[j] < reach:
+            continue
+        row = tables.row_GB[g, j]
+        if row < 0 or not _may(row, allowed_N, barred):
+            continue
+        score = _unshifted(u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
+        if aim.bonus > 0:
+            score += _bonus(aim.bonus, aim.covariance_DD, tables.phi_ND[row])
+        if score + shift_B[j] < reach:
+            continue
+        column = tables.column_N[row]
+        if column >= 0:
+            score += _shift(aim.z_M, tables.weight_CM[column], aim.gain)
+        n = _keep(row, score, n, row_K, score_K)
+        reach = _reach(score_K, n)
+    return n
+
+
+@compiled
+def _reach(score_K: Floats, n: int) -> np.float32:
+    """What a bound must reach, for its item to be looked at."""
+    if n < len(score_K):
+        return np.float32(-np.inf)
+    return np.float32(score_K[-1] - np.float32(ROUNDING) * (np.float32(1) + abs(score_K[-1])))
 
 
 @compiled
@@ -156,21 +184,21 @@ def _most(tables: Tables, aim: Aim, g: int, length_v: float) -> float:
 
 
 @compiled
-def _bounds(tables: Tables, aim: Aim, g: int, weight_E: Floats, upper_B: Floats, shift_B: Floats) -> None:
-    """At least what each item of a block is ordered by, and how much of it is the shift."""
+def _add_shift(tables: Tables, aim: Aim, g: int, upper_B: Floats, shift_B: Floats) -> None:
+    """At least the shift of each item of a block, and add it to ``upper_B``."""
     shift_B[:] = np.float32(0)
-    _decode(weight_E, tables.sketch, g, upper_B)
-    if g < len(tables.ridge_G6B):
-        _add_rows(aim.length_6, tables.ridge_G6B[g], shift_B)
-        gain, least = np.float32(aim.gain * math.log(2)), np.float32(LEAST)
-        for j in range(BLOCK):
-            shift_B[j] = max(shift_B[j], least)
-        bits_B = shift_B.view(np.int32)  # exponent and mantissa: log2 but for a curve
-        for j in range(BLOCK):
-            m = np.float32(bits_B[j] & 0x7FFFFF) * np.float32(2**-23)
-            log2 = np.float32((bits_B[j] >> 23) - 127) + m + _CURVE * m * (np.float32(1) - m) + _LIFT
-            shift_B[j] = gain * log2
-            upper_B[j] += shift_B[j]
+    if g >= len(tables.ridge_G6B):
+        return
+    _add_rows(aim.length_6, tables.ridge_G6B[g], shift_B)
+    gain, least = np.float32(aim.gain * math.log(2)), np.float32(LEAST)
+    for j in range(BLOCK):
+        shift_B[j] = max(shift_B[j], least)
+    bits_B = shift_B.view(np.int32)  # exponent and mantissa: log2 but for a curve
+    for j in range(BLOCK):
+        m = np.float32(bits_B[j] & 0x7FFFFF) * np.float32(2**-23)
+        log2 = np.float32((bits_B[j] >> 23) - 127) + m + _CURVE * m * (np.float32(1) - m) + _LIFT
+        shift_B[j] = gain * log2
+        upper_B[j] += shift_B[j]
 
 
 @compiled

@@ -1,7 +1,7 @@
 """Paths that answer for a person: what to show, what to ask.
 
 A quick answer, of less than a millisecond, is made on the event loop; any other in a thread, so that it keeps
-nobody else waiting.
+nobody else waiting, and those whose searches can be one are made together (``coalescer``).
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ async def recommended(
             history = await history_of(service.events, request)
         if model.is_quick(request, history):
             told = model.told(request, history)
+        elif model.is_plain(request):
+            with lap("score"):
+                told = await model.told_coalesced((request, history))
         else:
             told = await run_in_threadpool(model.told, request, history)
     stage.look_on(request, history, told)
