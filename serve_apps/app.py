@@ -48,7 +48,9 @@ class RecommendationsReplica:
         whole_answers.install()  # Serve starts the replica's HTTP server after this
         self._args = args
         artifact, registry = args.artifact and Path(args.artifact), args.registry and Path(args.registry)
-        self._models = Models(loader, artifact or None, ModelRegistry(registry) if registry else None)
+        self._models = Models(
+            loader, artifact or None, ModelRegistry(registry) if registry else None, args.inline_ms
+        )
         self._models.start()
 
     async def reconfigure(self, user_config: dict[str, Any]) -> None:

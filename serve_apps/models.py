@@ -21,7 +21,7 @@ from serve_apps.model_registry import ModelRegistry
 from serve_apps.people import History
 from serve_apps.requests import RecommendRequest
 from serve_apps.roll_out import RollOut
-from serve_apps.served_model import ServedModel
+from serve_apps.served_model import INLINE_MS, ServedModel
 from serve_apps.shadow import Shadow
 
 WATCH_S = 1.0
@@ -59,12 +59,17 @@ class Models:
     Args:
         loader: reads an artifact.
         artifact: the one model there is, if there is no registry.
+        inline_ms: as in ``AppArgs``.
     """
 
     def __init__(
-        self, loader: Loader, artifact: Path | None = None, registry: ModelRegistry | None = None
+        self,
+        loader: Loader,
+        artifact: Path | None = None,
+        registry: ModelRegistry | None = None,
+        inline_ms: float = INLINE_MS,
     ) -> None:
-        self._load, self._artifact, self.registry = loader, artifact, registry
+        self._load, self._artifact, self.registry, self._inline_ms = loader, artifact, registry, inline_ms
         self._stamp: tuple[int, int] | None = None
         self._changing = asyncio.Lock()
         self.stage: Stage | None = None
@@ -79,7 +84,7 @@ class Models:
             ConfigError: the registry's roll-out cannot be read.
         """
         if self.registry is None:
-            self.stage = only(ServedModel(self._load(str(self._artifact))))
+            self.stage = only(self._loaded(self._artifact))
             return
         self._stamp, roll_out = self.registry.stamp(), self.registry.roll_out()
         self.stage = roll_out and self._stage(roll_out)
@@ -150,7 +155,10 @@ class Models:
             raise ConfigError(
                 f"cannot change to version '{version}'", where="user_config", fix="Serve a registry for that."
             )
-        return ServedModel(self._load(str(self.registry.artifact(version))))
+        return self._loaded(self.registry.artifact(version))
+
+    def _loaded(self, artifact: Path | None) -> ServedModel:
+        return ServedModel(self._load(str(artifact)), self._inline_ms)
 
     def refuse(self, error: Exception) -> None:
         """Note why a change is not made."""

@@ -18,6 +18,7 @@ from serve_apps.bodies import LIMIT_BYTES
 from serve_apps.event_store import HISTORY
 from serve_apps.event_store.open import is_redis
 from serve_apps.security.api_keys import read_keys
+from serve_apps.served_model import INLINE_MS
 
 
 class AppArgs(BaseModel):
@@ -39,6 +40,12 @@ class AppArgs(BaseModel):
         ge=0,
         description="Search catalogues of more items through an index, which finds most of the best ones and "
         "needs the extra 'index'; default: always find the best.",
+    )
+    inline_ms: float = Field(
+        INLINE_MS,
+        ge=0,
+        description="Plain requests are answered on the event loop where finding the best takes less than"
+        " this on average; else in a thread, those that wait together. 0: always so.",
     )
     event_store: str | None = Field(
         None,

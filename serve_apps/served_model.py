@@ -40,7 +40,7 @@ LISTED_MAX = 100
 QUICK = 200
 """Events, candidates and items to show, together, up to which an answer takes about half a millisecond."""
 
-QUICK_MS = 0.5
+INLINE_MS = 0.5
 """What finding the best may take on average, for a plain request to be quick."""
 
 T = TypeVar("T")
@@ -49,10 +49,10 @@ T = TypeVar("T")
 class ServedModel:
     """One loaded recommender and what is derived from it once: search over its catalogue, what is popular."""
 
-    def __init__(self, recommender: Recommender) -> None:
+    def __init__(self, recommender: Recommender, inline_ms: float = INLINE_MS) -> None:
         self._recommender = recommender
         self._knows_uncertainty = recommender.knows_uncertainty
-        self._is_quick = recommender.knows_uncertainty and recommender.search_ms < QUICK_MS
+        self._is_quick = recommender.knows_uncertainty and recommender.search_ms < inline_ms
         self.told_coalesced = Coalescer(self.told_together)
         titles = recommender.titles or ()
         self._title_of = {i: title for i, title in zip(recommender.item_ids, titles, strict=False) if title}

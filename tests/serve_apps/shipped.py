@@ -213,8 +213,9 @@ def _narrow(application: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _growing(application: dict[str, Any]) -> dict[str, Any]:
-    """One replica, or two under load; events in Redis."""
+    """One replica, or two under load; events in Redis; searches in a thread, those that wait together."""
     growing = copy.deepcopy(application) | {"name": "growing", "route_prefix": "/growing"}
+    growing["args"]["inline_ms"] = 0
     del growing["deployments"][0]["num_replicas"]
     growing["deployments"][0]["autoscaling_config"] = SCALING
     return growing

@@ -16,7 +16,7 @@ from tests.processes import descendants, titled
 from tests.serve_apps.load import Account, assert_some_are_refused, steady_load
 from tests.serve_apps.raw_http import Connection, post
 from tests.serve_apps.shipped import Callers, wait_until
-from tests.serve_apps.test_served import REQUEST, in_process
+from tests.serve_apps.test_served import REQUEST, assert_many_at_once_are_answered_as_alone, in_process
 
 pytestmark = pytest.mark.ray
 
@@ -44,6 +44,10 @@ def test_answers_equal_those_in_process_whether_events_are_sent_or_kept(
     body = {name: value for name, value in REQUEST.items() if name != "events"}
     for _ in range(4):
         assert answer_of(http, {"user_id": "reader", **body}) == expected
+
+
+def test_many_at_once_get_the_answers_of_one_alone(behind_haproxy: Callers, real: Recommender) -> None:
+    assert_many_at_once_are_answered_as_alone(f"{behind_haproxy.url}/growing", behind_haproxy.key, real)
 
 
 def test_a_deleted_person_is_a_stranger(http: httpx.Client, real: Recommender) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from engine import Recommender
 from engine.learning.descent import Descent
 from serve_apps.ingress import create_app
 from serve_apps.model_registry import ModelRegistry
-from serve_apps.models import Models
+from serve_apps.models import Models, only
+from serve_apps.served_model import ServedModel
 from serve_apps.service import Service
 from tests.serve_apps.conftest import Client, models_of
 from tests.synthetic import synthetic_artifact
@@ -88,3 +92,34 @@ def test_manifests_are_read_in_a_thread(tmp_path: Path, artifacts: list[str], mo
     assert client("PUT", "/v1/models/roll-out", json={"live": versions[1]}).status_code == 200
     assert len(threads) == 2
     assert threading.get_ident() not in threads
+
+
+def test_where_searches_take_long_plain_requests_are_answered_in_a_thread_and_together(
+    real: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the first is answered others come; what cannot be answered together is answered alone."""
+    batches: list[int] = []
+    together = real.recommend_together
+
+    def recommend_together(asked: Any) -> Any:
+        assert threading.current_thread() is not threading.main_thread()
+        batches.append(len(asked))
+        time.sleep(0.1)
+        return together(asked)
+
+    async def all_at_once(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+            answers = await asyncio.gather(*(client.post("/v1/recommend", json=body) for body in bodies))
+        return [{name: value for name, value in a.json().items() if name != "latency_ms"} for a in answers]
+
+    bodies = [{"events": [EVENT], "k": k} for k in range(1, 7)]
+    alone = [Client(create_app(Service(models_of(real)))).recommend(**body).json() for body in bodies]
+    monkeypatch.setattr(real, "recommend_together", recommend_together)
+    models = models_of(real)
+    models.stage = only(ServedModel(real, inline_ms=0.0))
+    app = create_app(Service(models))
+    answers = asyncio.run(all_at_once([*bodies, {"explain": True}]))
+    assert sum(batches) == len(bodies)
+    assert len(batches) < len(bodies)
+    for answer, expected in zip(answers, alone, strict=False):
+        assert answer == {name: value for name, value in expected.items() if name != "latency_ms"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from pathlib import Path
@@ -14,6 +15,7 @@ from ray import serve
 from engine import Recommender
 from engine.errors import ArtifactError, ConfigError, FirstclickError
 from serve_apps import local
+from serve_apps.app import build_app
 from serve_apps.local import serving
 from serve_apps.people import History
 from serve_apps.requests import RecommendRequest
@@ -82,6 +84,44 @@ def test_served_answer_equals_the_in_process_answer(http: httpx.Client, real: Re
     assert served == in_process(real, REQUEST)
     assert served["ignored_events"][0]["item_id"] == "999"
     assert all(len(item["because"]) > 0 for item in served["items"])
+
+
+def plain(n: int) -> dict[str, Any]:
+    """The n-th person's request: events, answers wanted and what is left out differ."""
+    events = [{"item_id": str(101 + (7 * n + i) % 20), "value": 1 + (n + i) % 5} for i in range(n % 9)]
+    return {"events": events, "k": 1 + n % 12, "exclude_seen": n % 3 > 0}
+
+
+def assert_many_at_once_are_answered_as_alone(url: str, key: str, real: Recommender) -> None:
+    """Each its own answer, whoever is answered with it; one does not fit, and that is its own."""
+
+    async def all_at_once(bodies: list[dict[str, Any]]) -> list[httpx.Response]:
+        headers = {"authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+            return await asyncio.gather(*(client.post("/v1/recommend", json=body) for body in bodies))
+
+    bodies = [plain(n) for n in range(48)]
+    wrong = {"events": [{"item_id": "103", "event": "never heard of"}]}
+    *answers, refused = asyncio.run(all_at_once([*bodies, wrong]))
+    for body, answer in zip(bodies, answers, strict=True):
+        told = answer.json()
+        del told["latency_ms"]
+        assert told == in_process(real, body)
+    assert refused.status_code == 422
+
+
+def test_many_at_once_get_the_answers_of_one_alone(
+    served: Served, real: Recommender, real_artifact: str, tmp_path: Path
+) -> None:
+    """On the event loop, and in a thread, together."""
+    assert_many_at_once_are_answered_as_alone(served.url, served.key, real)
+    store = str(tmp_path / "events.sqlite")
+    app = build_app({"artifact": real_artifact, "event_store": store, "inline_ms": 0, "num_cpus": 0})
+    serve.run(app, name="together", route_prefix="/together")
+    try:
+        assert_many_at_once_are_answered_as_alone(f"{served.url}/together", served.key, real)
+    finally:
+        serve.delete("together")
 
 
 def test_stored_events_give_the_same_answer_from_every_replica(http: httpx.Client, real: Recommender) -> None:
