@@ -63,7 +63,7 @@ class ItemsConfig(Section):
     """Catalogues with more items are sampled in each step, and their tables spread over the workers."""
     negatives: Count = 8192
     """Items drawn in a step of such a catalogue, half of them by popularity."""
-    dropout: Share = 0.05
+    dropout: Share = 0.041
     """Share of items that show only their features in a step, so that cold items work."""
 
 
@@ -72,7 +72,7 @@ class InnerConfig(Section):
 
     method: Literal["closed_form", "gradient"] = "closed_form"
     """How the posterior is found: exactly, or by some steps of gradient descent."""
-    prior_precision: Positive = 10.0
+    prior_precision: Positive = 6.0
     """Where the learned precision of the prior starts."""
     unseen_weight: Positive = 1.0
     """Where the learned weight of unseen items (omega) starts."""
@@ -101,19 +101,19 @@ class OuterConfig(Section):
 
     rule: Literal["maml", "reptile"] = "maml"
     """Learn from what users did next (maml), or, with gradient, only from where they ended (reptile)."""
-    scalar_lr: Positive = 0.01
+    scalar_lr: Positive = 0.014
     """Step size of single numbers that all hangs on: scale, precision of the prior, bend of the spectrum."""
-    outer_lr: Positive = 3e-3
+    outer_lr: Positive = 3.1e-3
     """Step size of what is learned by signal, age or shots: targets, precisions, weights."""
-    table_lr: Positive = 3e-4
+    table_lr: Positive = 2.3e-4
     """Step size of what is learned by item, feature or dimension: many numbers, which overfit easily."""
     weight_decay: NotNegative = 0.01
     """Decay of what is learned by signal, age or shots, per step times outer_lr."""
-    table_decay: NotNegative = 6600.0
+    table_decay: NotNegative = 6500.0
     """Decay of what is learned by item, feature or dimension, per step times table_lr / training users."""
-    posterior_dropout: Share = 0.2
+    posterior_dropout: Share = 0.46
     """Dropout on the posterior w."""
-    user_dropout: Share = 0.3
+    user_dropout: Share = 0.43
     """Dropout on user features."""
     population_weight: NotNegative = 0.0
     """alpha in L(D_u, M_theta*) + alpha L(D, M_theta): how much the unadapted prior must serve too."""

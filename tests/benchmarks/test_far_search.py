@@ -1,10 +1,10 @@
-"""What an index gains, and what it misses, where popularity says nothing: random items, and items in kinds.
+"""Searches that lead far, for popularity says nothing: what an index gains and misses, what company gains.
 
-    [FIRSTCLICK_ITEMS=4000000] pytest --run-benchmarks -s tests/benchmarks/test_approximate_search.py
+    [FIRSTCLICK_ITEMS=4000000] pytest --run-benchmarks -s tests/benchmarks/test_far_search.py
 
-D = 64, top 20, one thread; users like the mean of 20 items. "Full" is the float32 product with every item and
-numpy's argpartition. Where popularity counts, the exact search reads a few blocks and asks no index
-(`test_recommend_speed.py`).
+Random items, and items in kinds. D = 64, top 20, one thread; users like the mean of 20 items. "Full" is the float32 product with every item and
+numpy's argpartition. Where popularity counts, the exact search reads a few blocks, asks no index and needs no
+company (`test_recommend_speed.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 from engine.ranking.approximate import TARGET, ApproximateSearch
 from engine.ranking.layout import laid_out
 from engine.ranking.search import Aim, Tables, best
+from engine.ranking.together import best_together
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
@@ -56,12 +57,20 @@ def ms(calls: dict[str, Callable[[Aim], object]], aims: list[Aim]) -> dict[str, 
     return {name: float(np.mean(np.sort(times)[: len(times) // 4])) for name, times in taken.items()}
 
 
-@pytest.mark.parametrize("kind", ["random", "in kinds"])
-def test_an_index_is_faster_and_finds_most(kind: str) -> None:
-    rng = np.random.default_rng(0)
+@pytest.fixture(scope="module", params=["random", "in kinds"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def tables(kind: str) -> Tables:
+    phi_ND = catalogue(kind, np.random.default_rng(0))
+    return laid_out(phi_ND, np.ones(D, np.float32), np.zeros(N, np.float32), np.eye(D), None)
+
+
+def test_an_index_is_faster_and_finds_most(kind: str, tables: Tables) -> None:
+    rng = np.random.default_rng(1)
     with threadpool_limits(1):
-        ones_D = np.ones(D, np.float32)
-        tables = laid_out(catalogue(kind, rng), ones_D, np.zeros(N, np.float32), np.eye(D), None)
         aims, n_blocks = users(tables, rng), len(tables.row_GB)
         phi_DN = np.ascontiguousarray(tables.phi_ND.T)
         began = time.perf_counter()
@@ -88,3 +97,25 @@ def test_an_index_is_faster_and_finds_most(kind: str) -> None:
     )
     assert cost["index"] < cost["exact"] < cost["full"]
     assert recall > TARGET - 0.03
+
+
+def test_the_more_search_together_the_less_it_takes_each(kind: str, tables: Tables) -> None:
+    aims, n_blocks = users(tables, np.random.default_rng(2)), len(tables.row_GB)
+    print(f"\n{N:,} items, {kind}: alone over together,", end=" ")
+    ratio = {}
+    for company in (2, 4, 8, 16):
+        groups = [aims[start : start + company] for start in range(0, USERS, company)] * TURNS
+        taken: dict[str, list[float]] = {"alone": [], "together": []}
+        for group in groups:
+            began = time.perf_counter()
+            alone = [best(tables, aim, K, ALL, NONE, n_blocks)[:2] for aim in group]
+            between = time.perf_counter()
+            together = best_together(tables, group, [K] * company, [NONE] * company)
+            taken["alone"].append(between - began)
+            taken["together"].append(time.perf_counter() - between)
+            for (rows, scores), (theirs, their_scores) in zip(alone, together, strict=True):
+                np.testing.assert_array_equal(rows, theirs)
+                np.testing.assert_array_equal(scores, their_scores)
+        ratio[company] = np.median(np.array(taken["alone"]) / np.array(taken["together"]))
+        print(f"{company} users {ratio[company]:.2f}", end=" ", flush=True)
+    assert ratio[8] > 1.2
