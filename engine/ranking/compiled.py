@@ -1,8 +1,8 @@
 """Loops over items and events as machine code: the arrays of one request are too short for numpy to pay.
 
 A compiled function takes arrays, numbers and named tuples of them. It is compiled when it is first called
-with arguments of some types, and kept on disk beside its source where that can be written to. Other threads
-run meanwhile. Knows nothing of what is compiled.
+with arguments of some types, and kept on disk beside its source where that can be written to. Knows nothing
+of what is compiled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity
 
 
 def compiled(function: F) -> F:
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": _ANY_ORDER, "nogil": True}
+    """For what is short: beside a busy thread, giving Python's lock up costs far more than such a call."""
+    return _compiled(function, nogil=False)
+
+
+def compiled_unlocked(function: F) -> F:
+    """For what takes milliseconds: other threads run meanwhile."""
+    return _compiled(function, nogil=True)
+
+
+def _compiled(function: F, nogil: bool) -> F:
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": _ANY_ORDER, "nogil": nogil}
     try:
         return cast(F, njit(function, cache=True, **options))
     except RuntimeError:  # nowhere to keep it

@@ -85,7 +85,8 @@ class Scorer:
         if self._is_linear:
             rows, _, _ = best(self._tables, self._aim(user), 1, _ALL, one, 1)
             scores_of(self._tables, self._aim(user), rows)
-            best_together(self._tables, [self._aim(user)], [1], [one])
+            for n_users in (1, 2):
+                best_together(self._tables, [self._aim(user)] * n_users, [1] * n_users, [one] * n_users)
 
     def typical(self, signal: int) -> list[Adapted]:
         """Some users to measure with: each met ``SHOTS`` items, drawn by how many people met them.
@@ -184,7 +185,7 @@ class Scorer:
         self, users: Sequence[Adapted], ks: Sequence[int], barred: Sequence[NDArray[np.int64]]
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """`best` of all items for several users, each with a k and items that are left out."""
-        if not self.searches_together or len(users) < 2:
+        if not self.searches_together or not users:
             return [self.best(*user) for user in zip(users, ks, [None] * len(ks), barred, strict=True)]
         with lap("score"):
             most = [min(k, self.n_items) for k in ks]

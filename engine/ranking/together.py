@@ -1,7 +1,7 @@
 """The K best of the catalogue for several users in one pass: what a block stands for is decoded once for all.
 
 Worth it where popularity says little, so that searches read far into a large catalogue; else each user's own
-`search.best` is as fast. Knows nothing of requests.
+`search.best` is as fast. Other threads run meanwhile. Knows nothing of requests.
 
 Shapes: U users, N catalogue, D embedding, M inputs of the ridge, G blocks of B items, E rows of the sketch,
 K slate.
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ranking.compiled import compiled
+from engine.ranking.compiled import compiled, compiled_unlocked
 from engine.ranking.search import (
     BLOCK,
     HALF,
@@ -30,6 +30,7 @@ from engine.ranking.search import (
     _scaled,
     _take,
     _weights,
+    best,
 )
 
 
@@ -48,6 +49,9 @@ def best_together(
     tables: Tables, aims: Sequence[Aim], ks: Sequence[int], barred: Sequence[Rows]
 ) -> list[tuple[Rows, Floats]]:
     """Rows and scores of each user's K best, as `search.best` of all items but those that are barred."""
+    if len(aims) == 1:
+        rows_K, scores_K, _ = _alone(tables, aims[0], ks[0], barred[0])
+        return [(rows_K, scores_K)]
     w, base_weight, z, length, gain, _, covariance = zip(*aims, strict=True)
     stacked = Aims(
         np.stack(w), np.array(base_weight), np.stack(z), np.stack(length), np.array(gain), covariance[0]
@@ -57,7 +61,12 @@ def best_together(
     return [(row_K[:n], score_K[:n]) for row_K, score_K, n in zip(row_UK, score_UK, n_U, strict=True)]
 
 
-@compiled
+@compiled_unlocked
+def _alone(tables: Tables, aim: Aim, k: int, barred: Rows) -> tuple[Rows, Floats, bool]:
+    return best(tables, aim, k, np.empty(0, np.bool_), barred, len(tables.row_GB))
+
+
+@compiled_unlocked
 def _together(
     tables: Tables, aims: Aims, k_U: Rows, barred: Rows, end_U: Rows
 ) -> tuple[NDArray[np.int64], Floats, Rows]:

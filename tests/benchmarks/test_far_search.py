@@ -2,9 +2,9 @@
 
     [FIRSTCLICK_ITEMS=4000000] pytest --run-benchmarks -s tests/benchmarks/test_far_search.py
 
-Random items, and items in kinds. D = 64, top 20, one thread; users like the mean of 20 items. "Full" is the float32 product with every item and
-numpy's argpartition. Where popularity counts, the exact search reads a few blocks, asks no index and needs no
-company (`test_recommend_speed.py`).
+Random items, and items in kinds. D = 64, top 20, one thread; users like the mean of 20 items. "Full" is the
+float32 product with every item and numpy's argpartition. Where popularity counts, the exact search reads a
+few blocks, asks no index and needs no company (`test_recommend_speed.py`).
 """
 
 from __future__ import annotations

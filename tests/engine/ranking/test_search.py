@@ -11,10 +11,11 @@ from numba.core.dispatcher import Dispatcher
 from engine import Recommender
 from engine.learning.episodic_ridge import LEAST
 from engine.learning.objectives import Click, Objective, Ranking
-from engine.ranking import adapter, base_shift, compiled, posterior, search
+from engine.ranking import adapter, base_shift, compiled, posterior, search, together
 from engine.ranking.layout import laid_out
 from engine.ranking.search import BLOCK, Aim, best, scores_of
 from engine.ranking.top_k import top_k
+from engine.recommender import Asked
 from tests.synthetic import synthetic_artifact
 
 DIM = 4
@@ -98,7 +99,7 @@ def versions() -> dict[str, int]:
     """How many types of arguments each function is compiled for."""
     return {
         f"{module.__name__}.{name}": len(value.signatures)
-        for module in (adapter, base_shift, posterior, search)
+        for module in (adapter, base_shift, posterior, search, together)
         for name, value in vars(module).items()
         if isinstance(value, Dispatcher)
     }
@@ -121,6 +122,8 @@ def test_nothing_is_compiled_inside_a_request(objective: Objective, robust: bool
         ):
             rec.recommend(**asked)
         rec.elicit(plain)
+        rec.recommend_together([Asked(plain, k=3)])
+        rec.recommend_together([Asked(plain, exclude_seen=False), Asked(dated, k=3)])
     assert versions() == before
     assert len(before) > 10
 
