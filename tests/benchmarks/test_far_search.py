@@ -9,23 +9,33 @@ few blocks, asks no index and needs no company (`test_recommend_speed.py`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
 
+import httpx
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from engine import Recommender
 from engine.ranking.approximate import TARGET, ApproximateSearch
 from engine.ranking.layout import laid_out
 from engine.ranking.search import Aim, Tables, best
 from engine.ranking.together import best_together
+from serve_apps.ingress import create_app
+from serve_apps.models import only
+from serve_apps.served_model import ServedModel
+from serve_apps.service import Service
+from tests.serve_apps.conftest import models_of
+from tests.synthetic import synthetic_artifact
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 N = int(os.environ.get("FIRSTCLICK_ITEMS", 1_000_000))
 D, K, USERS, TURNS = 64, 20, 64, 3
+CALLERS, REQUESTS = 8, 12
 ALL, NONE = np.empty(0, np.bool_), np.empty(0, np.int64)
 NOBODY = np.zeros(1, np.float32), np.zeros(6, np.float32), 0.0
 
@@ -119,3 +129,39 @@ def test_the_more_search_together_the_less_it_takes_each(kind: str, tables: Tabl
         ratio[company] = np.median(np.array(taken["alone"]) / np.array(taken["together"]))
         print(f"{company} users {ratio[company]:.2f}", end=" ", flush=True)
     assert ratio[8] > 1.2
+
+
+def test_callers_who_wait_together_are_answered_sooner() -> None:
+    """The paths of the server, in this process, eight callers: all on the event loop, or coalesced."""
+    artifact = synthetic_artifact(N, D)
+    artifact.model.ridge = None
+    artifact.model.items.base_N.fill_(-5.0)
+    recommender = Recommender(artifact)
+    apps = {}
+    for name, inline_ms in (("inline", 1e9), ("coalesced", 0.5)):
+        models = models_of(recommender)
+        models.stage = only(ServedModel(recommender, inline_ms))
+        apps[name] = create_app(Service(models))
+    rng = np.random.default_rng(0)
+    bodies = [
+        {"events": [{"item_id": f"i{row}", "value": 5} for row in rng.integers(0, N, 20)], "k": K}
+        for _ in range(CALLERS)
+    ]
+
+    async def rate(app: object) -> float:
+        async def caller(body: dict[str, object]) -> None:
+            for _ in range(REQUESTS):
+                assert (await client.post("/v1/recommend", json=body)).status_code == 200
+
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+            began = time.perf_counter()
+            await asyncio.gather(*map(caller, bodies))
+            return CALLERS * REQUESTS / (time.perf_counter() - began)
+
+    rates = [{name: asyncio.run(rate(app)) for name, app in apps.items()} for _ in range(7)][1:]
+    gains = [found["coalesced"] / found["inline"] for found in rates]
+    inline = np.median([found["inline"] for found in rates])
+    told = f"{recommender.search_ms:.1f} ms a search, inline {inline:.0f} a second"
+    print(f"\n{N:,} items, {CALLERS} callers: {told}, coalesced {np.median(gains):.2f} times as many")
+    assert np.median(gains) > 1.1
