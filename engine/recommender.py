@@ -41,6 +41,8 @@ class Asked(NamedTuple):
     exclude_seen: bool = True
 
 
+MEASURED, TIMED = 64, 8
+"""Users with whom the recall of an approximate search is measured, and the time of a search."""
 TITLE_COLUMNS = ("title", "name", "item_name", "product_name", "headline")
 
 
@@ -66,10 +68,8 @@ class Recommender:
         self._neighbours = artifact.neighbours
         self._average_F = artifact.model.prior.x_mean_F.numpy()
         self._scorer = Scorer(artifact.model)
-        typical = self._scorer.typical(self._default_signal)
         if approximate_above is not None and len(self.item_ids) > approximate_above:
-            self._scorer.search_approximately(typical)
-        self.search_ms = self._scorer.search_ms(typical[:8])
+            self._scorer.search_approximately(self._scorer.typical(self._default_signal, MEASURED))
 
     @classmethod
     def load(cls, folder: str | Path, approximate_above: int | None = None) -> Recommender:
@@ -121,12 +121,17 @@ class Recommender:
 
     @property
     def searches_together(self) -> bool:
-        """Whether `recommend_together` takes less time than one after the other could."""
+        """Whether `recommend_together` reads for all at once: in closed form, without an index."""
         return self._scorer.searches_together
+
+    @cached_property
+    def search_ms(self) -> float:
+        """What finding the best takes, measured when it is first asked for."""
+        return self._scorer.search_ms(self._scorer.typical(self._default_signal, TIMED))
 
     @property
     def recall(self) -> float:
-        """Share of the best items that is found, by measurement; 1 where the search is exact."""
+        """Share of the 20 best items that is found, by measurement; 1 where the search is exact."""
         return self._scorer.approximate.recall if self._scorer.approximate else 1.0
 
     @cached_property

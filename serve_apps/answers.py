@@ -180,7 +180,7 @@ class ModelAnswer(_Answer):
     n_items: int
     signals: list[Signal] = Field(description="The kinds of events that requests may tell.")
     knows_uncertainty: bool = Field(description="Answers uncertainty, explore and /v1/elicit.")
-    recall: float = Field(1.0, description="Share of the best items that is found, as measured; 1: all.")
+    recall: float = Field(1.0, description="Share of the 20 best items that is found, as measured; 1: all.")
     manifest: dict[str, Any] = Field(description="The artifact's manifest: data, configuration, quality.")
 
 

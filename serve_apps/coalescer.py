@@ -23,7 +23,8 @@ class Coalescer(Generic[Asked, Answer]):
     """Used in an event loop; ``together`` runs in a thread, once at a time.
 
     Args:
-        together: answers all it is given, in order; an error is the answer of who caused it.
+        together: answers all it is given, in order; an error is the answer of who caused it. Where it raises,
+            each is answered alone.
     """
 
     def __init__(self, together: Callable[[Sequence[Asked]], Sequence[Answer | Exception]]) -> None:
@@ -54,13 +55,23 @@ class Coalescer(Generic[Asked, Answer]):
 
     async def _answer(self, batch: list[tuple[Asked, asyncio.Future[Answer]]]) -> None:
         try:
-            found = await run_in_threadpool(self._together, [asked for asked, _ in batch])
+            for (_, answer), told in zip(batch, await self._told([asked for asked, _ in batch]), strict=True):
+                if answer.done():  # who asked has gone
+                    continue
+                if isinstance(told, Exception):
+                    answer.set_exception(told)
+                else:
+                    answer.set_result(told)
+        finally:
+            for _, answer in batch:
+                answer.cancel()  # nobody waits for ever, whatever happened
+
+    async def _told(self, asked: list[Asked]) -> Sequence[Answer | Exception]:
+        """Each one's answer; what fails as a whole is tried one by one, for one fault is not another's."""
+        try:
+            told = await run_in_threadpool(self._together, asked)
         except Exception as error:
-            found = [error] * len(batch)
-        for (_, answer), told in zip(batch, found, strict=True):
-            if answer.done():  # who asked has gone
-                continue
-            if isinstance(told, Exception):
-                answer.set_exception(told)
-            else:
-                answer.set_result(told)
+            return [error] if len(asked) == 1 else [(await self._told([one]))[0] for one in asked]
+        if len(told) != len(asked):
+            return [RuntimeError(f"{len(told)} answers to {len(asked)}")] * len(asked)
+        return told

@@ -53,6 +53,7 @@ class ServedModel:
         self._recommender = recommender
         self._knows_uncertainty = recommender.knows_uncertainty
         self._is_quick = recommender.knows_uncertainty and recommender.search_ms < inline_ms
+        self._is_shared = recommender.searches_together and not self._is_quick
         self.told_coalesced = Coalescer(self.told_together)
         titles = recommender.titles or ()
         self._title_of = {i: title for i, title in zip(recommender.item_ids, titles, strict=False) if title}
@@ -70,11 +71,11 @@ class ServedModel:
         self._recommender.check(events)
 
     def is_quick(self, request: RecommendRequest, history: History) -> bool:
-        """Whether `told` takes less than a millisecond, as most do, also with 100,000 items.
+        """Whether `told` takes less than a millisecond.
 
         Longer: gradient descent, a filter (the first use of a column reads all items), an order to explore
-        by (which may lead far into the catalogue), explaining, whatever is long, and catalogues whose best
-        items are found late.
+        by (which may lead far into the catalogue), explaining, whatever is long, and any request where
+        finding the best takes ``inline_ms`` or more.
         """
         if request.explain or request.filter or request.explore or not self._is_quick:
             return False
@@ -82,9 +83,9 @@ class ServedModel:
         return request.k + candidates + len(history.stored) + len(history.sent) <= QUICK
 
     def is_plain(self, request: RecommendRequest) -> bool:
-        """Whether the search for it can be that of others, too."""
+        """Whether its search is long for the catalogue's sake, and can be that of others, too."""
         more = request.explain, request.filter, request.explore, request.uncertainty
-        return self._recommender.searches_together and not any(more) and request.candidates is None
+        return self._is_shared and not any(more) and request.candidates is None
 
     def told_together(
         self, asked: Sequence[tuple[RecommendRequest, History]]

@@ -52,7 +52,8 @@ class Telemetry:
         )
         self._phases = Histogram(
             "firstclick_phase_seconds",
-            "Parts of a recommendation: parse, store, adapt, score, top_k.",
+            "Parts of a recommendation: parse, store, adapt, score, top_k. Where several are made together, "
+            "score is all of it, with waiting.",
             _SECONDS,
             ("phase",),
         )

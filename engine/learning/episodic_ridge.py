@@ -29,7 +29,7 @@ WANTED_PENALTY = 0.25
 INTERCEPT_PENALTY = 1e-6
 """To that of a user's feature."""
 HALF_AT = 3.0
-"""So many events count half as much each as one alone."""
+"""So many events count half each."""
 DRAWS = 10  # episodes of each training user
 LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
 ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity

@@ -2,7 +2,7 @@
 
 One eigendecomposition a fold serves all penalties. Knows nothing of what is regressed on what.
 
-Shapes: F folds, M inputs, C targets, P penalties.
+Shapes: F folds (not features), M inputs, C targets, P penalties.
 """
 
 from __future__ import annotations

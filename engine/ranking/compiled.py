@@ -7,13 +7,19 @@ of what is compiled.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
 
+_HERE = Path(__file__).parent
+_SOURCES = [*sorted(_HERE.glob("*.py")), _HERE.parent / "learning" / "episodic_ridge.py"]
+_VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
+"""Numba keeps a function until its own file changes; what it calls, and is part of it, may lie in others."""
 _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity keep their meaning
 
 
@@ -28,6 +34,7 @@ def compiled_unlocked(function: F) -> F:
 
 
 def _compiled(function: F, nogil: bool) -> F:
+    function.__qualname__ = f"{function.__qualname__}-{_VERSION}"
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": _ANY_ORDER, "nogil": nogil}
     try:
         return cast(F, njit(function, cache=True, **options))

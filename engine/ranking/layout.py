@@ -58,6 +58,7 @@ def laid_out(
         weight_CM,
         column_N,
         row_GB,
+        sketch.turn_DD,
         sketch.user_turn(),
         Codes(code_GEB, least_GE, step_GE),
         ridge_G6B,
@@ -75,7 +76,7 @@ def _coded(
     filled_GB = np.where(row_GB >= 0, row_GB, row_GB[:, :1])
     rows = filled_GB.reshape(-1)
     table_EN = sketch.rows(phi_ND[rows], base_N[rows])
-    table_GEB = table_EN.reshape(len(table_EN), *row_GB.shape).swapaxes(0, 1)
+    table_GEB = np.ascontiguousarray(table_EN.reshape(len(table_EN), *row_GB.shape).swapaxes(0, 1))
     return *Codes.of(table_GEB), table_GEB[:, [-1, -2]].max(axis=2)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.learning.episodic_ridge import LEAST
-from engine.ranking.compiled import compiled
+from engine.ranking.compiled import compiled, compiled_unlocked
 from engine.ranking.sketch import Codes
 
 BLOCK = 512
@@ -42,8 +42,9 @@ class Tables(NamedTuple):
     weight_CM: Floats  # `BaseShift`
     column_N: Rows  # of ``weight_CM``; -1: none
     row_GB: Rows  # the order of search: the ridge's items first, then by base measure; -1: no item
-    turn_DD: Floats  # `Sketch`, of users
-    sketch: Codes
+    turn_DD: Floats  # `Sketch`, of items
+    user_turn_DD: Floats  # its inverse
+    codes: Codes  # of the sketch
     ridge_G6B: Floats  # `BaseShift`, of the first blocks
     most_G8: Floats  # of each block: the longest x, the highest base measure, the most of ``ridge_G6B``
 
@@ -74,25 +75,25 @@ def best(
     Returns:
         Rows, scores, and whether blocks that were not read may hold better items.
     """
-    u_D = _scaled(tables, aim)
-    weight_E, length_v = _weights(tables, aim, u_D)
+    u_D = scaled(tables, aim)
+    weight_E, length_v = weights_of(tables, aim, u_D)
     row_K, score_K, n = np.empty(k, np.int64), np.empty(k, np.float32), 0
     upper_B, shift_B = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     n_read = 0
     for g in range(len(tables.row_GB)):
-        if _most(tables, aim, g, length_v) < _reach(score_K, n):
+        if most_of(tables, aim, g, length_v) < reach_of(score_K, n):
             continue
         if n_read == most:
             return row_K[:n], score_K[:n], True
         n_read += 1
-        _decode(weight_E, tables.sketch, g, upper_B)
-        _add_shift(tables, aim, g, upper_B, shift_B)
-        n = _take(tables, aim, u_D, g, upper_B, shift_B, allowed_N, barred, n, row_K, score_K)
+        _decode(weight_E, tables.codes, g, upper_B)
+        add_shift(tables, aim, g, upper_B, shift_B)
+        n = take(tables, aim, u_D, g, upper_B, shift_B, allowed_N, barred, n, row_K, score_K)
     return row_K[:n], score_K[:n], False
 
 
 @compiled
-def _take(
+def take(
     tables: Tables,
     aim: Aim,
     u_D: Floats,
@@ -106,7 +107,7 @@ def _take(
     score_K: Floats,
 ) -> int:
     """Put what a block has of better items among the n best so far; returns how many there are then."""
-    reach = _reach(score_K, n)
+    reach = reach_of(score_K, n)
     for j in range(BLOCK):
         if upper_B[j] < reach:
             continue
@@ -122,22 +123,30 @@ def _take(
         if column >= 0:
             score += _shift(aim.z_M, tables.weight_CM[column], aim.gain)
         n = _keep(row, score, n, row_K, score_K)
-        reach = _reach(score_K, n)
+        reach = reach_of(score_K, n)
     return n
 
 
 @compiled
-def _reach(score_K: Floats, n: int) -> np.float32:
+def reach_of(score_K: Floats, n: int) -> np.float32:
     """What a bound must reach, for its item to be looked at."""
     if n < len(score_K):
         return np.float32(-np.inf)
     return np.float32(score_K[-1] - np.float32(ROUNDING) * (np.float32(1) + abs(score_K[-1])))
 
 
+@compiled_unlocked
+def best_unlocked(
+    tables: Tables, aim: Aim, k: int, allowed_N: NDArray[np.bool_], barred: Rows, most: int
+) -> tuple[Rows, Floats, bool]:
+    """`best`, in a thread beside others."""
+    return best(tables, aim, k, allowed_N, barred, most)
+
+
 @compiled
 def scores_of(tables: Tables, aim: Aim, rows: Rows) -> Floats:
     """What some items are ordered by, (len(rows),)."""
-    u_D, scores = _scaled(tables, aim), np.empty(len(rows), np.float32)
+    u_D, scores = scaled(tables, aim), np.empty(len(rows), np.float32)
     for i in range(len(rows)):
         row = rows[i]
         score = _unshifted(u_D, tables.phi_ND[row], aim.base_weight, tables.base_N[row])
@@ -151,7 +160,7 @@ def scores_of(tables: Tables, aim: Aim, rows: Rows) -> Floats:
 
 
 @compiled
-def _scaled(tables: Tables, aim: Aim) -> Floats:
+def scaled(tables: Tables, aim: Aim) -> Floats:
     u_D = np.empty(len(aim.w_D), np.float32)
     for d in range(len(u_D)):
         u_D[d] = aim.w_D[d] * tables.scale_D[d]
@@ -159,12 +168,12 @@ def _scaled(tables: Tables, aim: Aim) -> Floats:
 
 
 @compiled
-def _weights(tables: Tables, aim: Aim, u_D: Floats) -> tuple[Floats, float]:
+def weights_of(tables: Tables, aim: Aim, u_D: Floats) -> tuple[Floats, float]:
     """For each row of the sketch, in its order, what it counts; and the length of v."""
-    n_read = tables.sketch.code_GEB.shape[1] - 3
+    n_read = tables.codes.code_GEB.shape[1] - 3
     weight_E, read, left = np.empty(n_read + 3, np.float32), np.float32(0), np.float32(0)
     for d in range(len(u_D)):
-        v = _dot(tables.turn_DD[d], u_D)
+        v = _dot(tables.user_turn_DD[d], u_D)
         if d < n_read:
             weight_E[d] = v
             read += v * v
@@ -175,7 +184,7 @@ def _weights(tables: Tables, aim: Aim, u_D: Floats) -> tuple[Floats, float]:
 
 
 @compiled
-def _most(tables: Tables, aim: Aim, g: int, length_v: float) -> float:
+def most_of(tables: Tables, aim: Aim, g: int, length_v: float) -> float:
     """No item of a block has more."""
     most_8, shift = tables.most_G8[g], 0.0
     if g < len(tables.ridge_G6B):
@@ -184,12 +193,12 @@ def _most(tables: Tables, aim: Aim, g: int, length_v: float) -> float:
 
 
 @compiled
-def _add_shift(tables: Tables, aim: Aim, g: int, upper_B: Floats, shift_B: Floats) -> None:
+def add_shift(tables: Tables, aim: Aim, g: int, upper_B: Floats, shift_B: Floats) -> None:
     """At least the shift of each item of a block, and add it to ``upper_B``."""
     shift_B[:] = np.float32(0)
     if g >= len(tables.ridge_G6B):
         return
-    _add_rows(aim.length_6, tables.ridge_G6B[g], shift_B)
+    add_rows(aim.length_6, tables.ridge_G6B[g], shift_B)
     gain, least = np.float32(aim.gain * math.log(2)), np.float32(LEAST)
     for j in range(BLOCK):
         shift_B[j] = max(shift_B[j], least)
@@ -204,24 +213,28 @@ def _add_shift(tables: Tables, aim: Aim, g: int, upper_B: Floats, shift_B: Float
 @compiled
 def _decode(weight_E: Floats, codes: Codes, g: int, upper_B: Floats) -> None:
     """At least ``weight_E`` times what the codes of a block stand for, two rows at a time."""
-    least, n = np.float32(0), len(weight_E)
-    scaled_E = np.empty(n + n % 2, np.float32)
-    scaled_E[-1] = np.float32(0)
-    for e in range(n):
-        scaled_E[e] = weight_E[e] * codes.step_GE[g, e]
-        least += weight_E[e] * codes.least_GE[g, e] + np.float32(HALF) * abs(scaled_E[e])
-    upper_B[:] = least
+    n = len(weight_E)
+    scaled_E = np.zeros(n + n % 2, np.float32)
+    scaled_E[:n] = weight_E * codes.step_GE[g]
+    upper_B[:] = _dot(weight_E, codes.least_GE[g]) + doubt(weight_E, codes.step_GE[g])
     code_EB = codes.code_GEB[g]
     for e in range(0, n, 2):
-        other = min(e + 1, n - 1)
+        one_B, two_B = code_EB[e], code_EB[min(e + 1, n - 1)]
         for j in range(BLOCK):
-            upper_B[j] += scaled_E[e] * np.float32(code_EB[e, j]) + scaled_E[e + 1] * np.float32(
-                code_EB[other, j]
-            )
+            upper_B[j] += scaled_E[e] * np.float32(one_B[j]) + scaled_E[e + 1] * np.float32(two_B[j])
 
 
 @compiled
-def _add_rows(weight_E: Floats, table_EB: Floats, sum_B: Floats) -> None:
+def doubt(weight_E: Floats, step_E: Floats) -> np.float32:
+    """By how much a sum of what codes stand for may lie below that of the values."""
+    total = np.float32(0)
+    for e in range(len(weight_E)):
+        total += np.float32(HALF) * abs(weight_E[e]) * step_E[e]
+    return total
+
+
+@compiled
+def add_rows(weight_E: Floats, table_EB: Floats, sum_B: Floats) -> None:
     """``sum_B += weight_E @ table_EB``, two rows at a time."""
     for e in range(0, len(weight_E) - 1, 2):
         for j in range(BLOCK):

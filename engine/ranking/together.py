@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from engine.ranking.compiled import compiled, compiled_unlocked
 from engine.ranking.search import (
     BLOCK,
-    HALF,
     Aim,
     Floats,
     Rows,
     Tables,
-    _add_rows,
-    _add_shift,
-    _most,
-    _reach,
-    _scaled,
-    _take,
-    _weights,
-    best,
+    add_rows,
+    add_shift,
+    best_unlocked,
+    doubt,
+    most_of,
+    reach_of,
+    scaled,
+    take,
+    weights_of,
 )
 
 
@@ -50,7 +50,8 @@ def best_together(
 ) -> list[tuple[Rows, Floats]]:
     """Rows and scores of each user's K best, as `search.best` of all items but those that are barred."""
     if len(aims) == 1:
-        rows_K, scores_K, _ = _alone(tables, aims[0], ks[0], barred[0])
+        everything, n_blocks = np.empty(0, np.bool_), len(tables.row_GB)
+        rows_K, scores_K, _ = best_unlocked(tables, aims[0], ks[0], everything, barred[0], n_blocks)
         return [(rows_K, scores_K)]
     w, base_weight, z, length, gain, _, covariance = zip(*aims, strict=True)
     stacked = Aims(
@@ -62,20 +63,15 @@ def best_together(
 
 
 @compiled_unlocked
-def _alone(tables: Tables, aim: Aim, k: int, barred: Rows) -> tuple[Rows, Floats, bool]:
-    return best(tables, aim, k, np.empty(0, np.bool_), barred, len(tables.row_GB))
-
-
-@compiled_unlocked
 def _together(
     tables: Tables, aims: Aims, k_U: Rows, barred: Rows, end_U: Rows
 ) -> tuple[NDArray[np.int64], Floats, Rows]:
-    n_users, n_rows = len(k_U), tables.sketch.code_GEB.shape[1]
+    n_users, n_rows = len(k_U), tables.codes.code_GEB.shape[1]
     u_UD, length_U = np.empty(aims.w_UD.shape, np.float32), np.empty(n_users)
     weight_UE = np.empty((n_users, n_rows), np.float32)
     for i in range(n_users):
-        u_UD[i] = _scaled(tables, _one(aims, i))
-        weight_UE[i], length_U[i] = _weights(tables, _one(aims, i), u_UD[i])
+        u_UD[i] = scaled(tables, _one(aims, i))
+        weight_UE[i], length_U[i] = weights_of(tables, _one(aims, i), u_UD[i])
     n_U, none_N = np.zeros(n_users, np.int64), np.empty(0, np.bool_)
     row_UK, score_UK = np.empty((n_users, k_U.max()), np.int64), np.empty((n_users, k_U.max()), np.float32)
     value_EB = np.empty((n_rows, BLOCK), np.float32)
@@ -84,16 +80,16 @@ def _together(
         decoded = False
         for i in range(n_users):
             aim, k = _one(aims, i), k_U[i]
-            if _most(tables, aim, g, length_U[i]) < _reach(score_UK[i, :k], n_U[i]):
+            if most_of(tables, aim, g, length_U[i]) < reach_of(score_UK[i, :k], n_U[i]):
                 continue
             if not decoded:
                 _values(tables, g, value_EB)
                 decoded = True
-            upper_B[:] = _doubt(weight_UE[i], tables.sketch.step_GE[g])
-            _add_rows(weight_UE[i], value_EB, upper_B)
-            _add_shift(tables, aim, g, upper_B, shift_B)
+            upper_B[:] = doubt(weight_UE[i], tables.codes.step_GE[g])
+            add_rows(weight_UE[i], value_EB, upper_B)
+            add_shift(tables, aim, g, upper_B, shift_B)
             own = barred[end_U[i - 1] if i else 0 : end_U[i]]
-            n_U[i] = _take(
+            n_U[i] = take(
                 tables, aim, u_UD[i], g, upper_B, shift_B, none_N, own, n_U[i], row_UK[i, :k], score_UK[i, :k]
             )
     return row_UK, score_UK, n_U
@@ -115,17 +111,8 @@ def _one(aims: Aims, i: int) -> Aim:
 @compiled
 def _values(tables: Tables, g: int, value_EB: Floats) -> None:
     """What the codes of a block stand for."""
-    code_EB = tables.sketch.code_GEB[g]
+    code_EB = tables.codes.code_GEB[g]
     for e in range(len(value_EB)):
-        least, step = tables.sketch.least_GE[g, e], tables.sketch.step_GE[g, e]
+        least, step = tables.codes.least_GE[g, e], tables.codes.step_GE[g, e]
         for j in range(BLOCK):
             value_EB[e, j] = least + step * np.float32(code_EB[e, j])
-
-
-@compiled
-def _doubt(weight_E: Floats, step_E: Floats) -> np.float32:
-    """By how much a sum of what codes stand for may lie below that of the values."""
-    doubt = np.float32(0)
-    for e in range(len(weight_E)):
-        doubt += np.float32(HALF) * abs(weight_E[e]) * step_E[e]
-    return doubt

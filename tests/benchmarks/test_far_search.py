@@ -98,7 +98,7 @@ def test_an_index_is_faster_and_finds_most(kind: str, tables: Tables) -> None:
             },
             aims,
         )
-    sketch_mb = tables.sketch.code_GEB.nbytes / 1e6
+    sketch_mb = tables.codes.code_GEB.nbytes / 1e6
     print(
         f"\n{N:,} items, {kind}: full {cost['full']:.2f} ms, exact {cost['exact']:.2f} ms, index "
         f"{cost['index']:.2f} ms, recall {recall:.3f} (at loading {search.recall:.3f}), {search.n_read} of "

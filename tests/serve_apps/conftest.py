@@ -28,7 +28,6 @@ from engine.learning.meta import MetaModel
 from engine.learning.objectives import Ranking
 from engine.learning.prior import UserPrior
 from engine.ranking.neighbours import nearest
-from engine.recommender import Asked
 from serve_apps.event_store import open_store
 from serve_apps.ingress import create_app
 from serve_apps.local import Server, serving
@@ -64,18 +63,9 @@ class CountingRecommender:
     wanted = np.array([False, False, False, True, True, True, False])
     popularity = np.array([3, 5, 1, 2, 4, 0], np.float32)
     knows_uncertainty = False
-    search_ms, recall, searches_together = 1.0, 1.0, True
+    recall, searches_together = 1.0, False
     manifest = {"version": "1", "quality": {"ndcg@10": 0.4, "auc": float("nan")}}  # noqa: RUF012
     version = "abc123"
-
-    def recommend_together(self, asked: Sequence[Asked]) -> list[SimpleNamespace | RequestError]:
-        answers: list[SimpleNamespace | RequestError] = []
-        for one in asked:
-            try:
-                answers.append(self.recommend(*one))
-            except RequestError as error:
-                answers.append(error)
-        return answers
 
     def recommend(
         self,

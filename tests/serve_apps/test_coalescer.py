@@ -6,8 +6,6 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-import pytest
-
 from serve_apps.coalescer import MOST, Coalescer
 
 
@@ -66,21 +64,31 @@ def test_a_fault_is_its_own() -> None:
     assert isinstance(zero, ValueError)
 
 
-def test_what_fails_as_a_whole_fails_for_all_and_the_next_are_answered() -> None:
-    def failing_once(asked: Sequence[int]) -> list[int | Exception]:
-        calls.append(1)
-        if len(calls) == 1:
+def test_what_fails_as_a_whole_is_tried_one_by_one() -> None:
+    """Where one is the fault of it, nobody else is."""
+
+    def together(asked: Sequence[int]) -> list[int | Exception]:
+        if 13 in asked:
             raise RuntimeError("broken")
-        return list(asked)
+        return [2 * one for one in asked]
 
-    async def scenario() -> int:
-        with pytest.raises(RuntimeError, match="broken"):
-            await coalescer(1)
-        return await coalescer(2)
+    async def scenario() -> list[int | BaseException]:
+        found = await asyncio.gather(*map(coalescer, (1, 13, 3)), return_exceptions=True)
+        return [*found, await coalescer(4)]
 
-    calls: list[int] = []
-    coalescer = Coalescer(failing_once)
-    assert asyncio.run(scenario()) == 2
+    coalescer = Coalescer(together)
+    one, broken, three, later = asyncio.run(scenario())
+    assert (one, three, later) == (2, 6, 8)
+    assert isinstance(broken, RuntimeError)
+
+
+def test_too_few_answers_are_an_error_and_nobody_waits_for_ever() -> None:
+    async def scenario() -> list[int | BaseException]:
+        return await asyncio.wait_for(asyncio.gather(*map(coalescer, (1, 2)), return_exceptions=True), 10)
+
+    coalescer: Coalescer[int, int] = Coalescer(lambda asked: [1])
+    found = asyncio.run(scenario())
+    assert all(isinstance(error, RuntimeError) for error in found)
 
 
 def test_who_has_gone_is_not_answered() -> None:

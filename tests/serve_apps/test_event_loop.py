@@ -113,13 +113,15 @@ def test_where_searches_take_long_plain_requests_are_answered_in_a_thread_and_to
         return [{name: value for name, value in a.json().items() if name != "latency_ms"} for a in answers]
 
     bodies = [{"events": [EVENT], "k": k} for k in range(1, 7)]
-    alone = [Client(create_app(Service(models_of(real)))).recommend(**body).json() for body in bodies]
+    explained = {"events": [EVENT], "explain": True}
+    client = Client(create_app(Service(models_of(real))))
+    alone = [client.recommend(**body).json() for body in (*bodies, explained)]
     monkeypatch.setattr(real, "recommend_together", recommend_together)
     models = models_of(real)
     models.stage = only(ServedModel(real, inline_ms=0.0))
     app = create_app(Service(models))
-    answers = asyncio.run(all_at_once([*bodies, {"explain": True}]))
+    answers = asyncio.run(all_at_once([*bodies, explained]))
     assert sum(batches) == len(bodies)
     assert len(batches) < len(bodies)
-    for answer, expected in zip(answers, alone, strict=False):
+    for answer, expected in zip(answers, alone, strict=True):
         assert answer == {name: value for name, value in expected.items() if name != "latency_ms"}

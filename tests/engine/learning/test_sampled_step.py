@@ -90,7 +90,7 @@ def test_the_sampled_gradient_is_the_full_one_on_average(
     the nearer it is, and with all of them it is the full one. (A strict penalty, or the ridge would be as
     sure as a checkerboard allows, and some few items all of the sum.)"""
     monkeypatch.setattr("engine.learning.ridge_regression.PENALTIES", np.array([16384.0]))
-    run = training(checkerboard_data, *LARGE, f"objective={objective}")
+    run = training(checkerboard_data, *LARGE, f"objective={objective}", "inner.prior_precision=10")
     users = np.arange(0, 100, 5)
     episodes = draw_episodes(run.batches.histories, users, run.batches.user_x, run.rules, (0, 0))
     full = gradients(run, episodes, 0, 60)

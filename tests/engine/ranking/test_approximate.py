@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine import Recommender
+from engine.artifact import Artifact
 from engine.errors import ConfigError
 from engine.ranking import approximate
 from engine.ranking.approximate import TARGET, ApproximateSearch
@@ -62,11 +63,11 @@ def test_as_much_is_found_as_was_measured_by_reading_part_of_the_lists(
 def test_fewer_lists_find_less(tables: Tables, search: ApproximateSearch) -> None:
     """So that the recall that is measured can be wanting."""
     aims = users(tables, 2, 64)
-    read, search.n_read = search.n_read, 1
+    search._index.nprobe = 1
     try:
         found = [np.isin(exact(tables, aim, 20)[0], search(aim, 20, NONE)[0]).mean() for aim in aims]
     finally:
-        search.n_read = read
+        search._index.nprobe = search.n_read
     assert np.mean(found) < TARGET
 
 
@@ -97,19 +98,42 @@ def test_where_the_first_blocks_settle_it_the_answer_is_exact(tables: Tables) ->
         np.testing.assert_array_equal(search(aim, 10, NONE)[0], exact(skewed, aim, 10)[0])
 
 
+def flat(n_items: int) -> Artifact:
+    """Popularity says nothing: searches read all of it."""
+    artifact = synthetic_artifact(n_items, 8)
+    artifact.model.ridge = None
+    artifact.model.items.base_N.fill_(-5.0)
+    return artifact
+
+
 def test_a_recommender_searches_so_above_a_size_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(approximate, "FIRST", 1)
-    artifact = synthetic_artifact(6000, 8)
+    asked: list[int] = []
+    proposed = ApproximateSearch._proposed
+    monkeypatch.setattr(
+        ApproximateSearch, "_proposed", lambda self, aim, n: asked.append(n) or proposed(self, aim, n)
+    )
+    artifact = flat(6000)
     plain, small, large = (Recommender(artifact, above) for above in (None, 6000, 5999))
     assert plain._scorer.approximate is small._scorer.approximate is None
     assert plain.recall == 1.0
     assert large._scorer.approximate is not None
-    assert large.recall >= TARGET
+    assert TARGET <= large.recall <= 1.0
     events = [{"item_id": f"i{row}", "value": 5.0} for row in (3, 70, 900)]
+    asked.clear()
     ours, theirs = large.recommend(events, k=10), plain.recommend(events, k=10)
+    assert asked == [10 * 10 + 3]
     assert len({i.item_id for i in ours} & {i.item_id for i in theirs}) >= 8
-    for asked in ({"explore": "ucb"}, {"candidates": plain.item_ids[:4000]}):  # always exact
-        assert large.recommend(events, **asked) == plain.recommend(events, **asked)
+    asked.clear()
+    for exactly in ({"explore": "ucb"}, {"candidates": plain.item_ids[:4000]}, {"k": 6000}):
+        assert large.recommend(events, **exactly) == plain.recommend(events, **exactly)
+    assert not asked
+
+
+def test_nobody_having_met_anything_is_no_hindrance() -> None:
+    artifact = flat(600)
+    artifact.model.items.known_N.zero_()
+    assert 0 < Recommender(artifact, 10).recall <= 1.0
 
 
 def test_without_faiss_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,7 @@ def test_the_bound_of_a_shift_lies_close_above_it() -> None:
     tables = tables._replace(ridge_G6B=ridge_G6B)
     shifted = aim(np.zeros(DIM))._replace(length_6=np.eye(6, dtype=np.float32)[5], gain=0.7)
     upper_B, shift_B = np.zeros(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    search._add_shift(tables, shifted, 0, upper_B, shift_B)
+    search.add_shift(tables, shifted, 0, upper_B, shift_B)
     above = shift_B - 0.7 * np.log(np.maximum(ratio_N, LEAST))
     assert above.min() >= -1e-6
     assert above.max() < 0.7 * 0.015

@@ -37,8 +37,8 @@ def test_the_first_proposal_is_the_configuration_without_the_search() -> None:
     alg = searcher(asked, base)
     alg.set_search_properties("best_quality", "max", param_space(asked))
     expected = {
-        "outer.outer_lr": 0.003,
-        "outer.user_dropout": 0.3,
+        "outer.outer_lr": 0.0031,
+        "outer.user_dropout": 0.43,
         "items.dim": 2,
         "outer.users_per_step": 64,
     }

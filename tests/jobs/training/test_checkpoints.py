@@ -33,7 +33,7 @@ def test_a_run_goes_on_from_another_at_rates_of_its_own(checkerboard_data: Path,
     next(iter(parent.run()))
     save(parent, identity_of(theirs), Folder.at(tmp_path / "parent"))
     child, ours = begun(checkerboard_data, "outer.outer_lr=.02", "outer.table_decay=100")
-    with pytest.raises(ConfigError, match=r"outer\.outer_lr is 0\.003, not 0\.02"):
+    with pytest.raises(ConfigError, match=r"outer\.outer_lr is 0\.0031, not 0\.02"):
         resume(child, identity_of(ours), Folder.at(tmp_path / "parent"))
     adopt(Folder.at(tmp_path / "parent"), identity_of(ours), Folder.at(tmp_path / "child"), but=MUTABLE)
     assert standing(tmp_path / "child")["passes_done"] == 1
