@@ -41,13 +41,15 @@ def like_shots(shots_B: Tensor) -> list[Group]:
     if len(shots) < FEW or len(width_V) == 1:
         return [Group(slice(None), int(shots.max(initial=1)))]
     last = _last_of_groups(width_V, users_V)
+    if len(last) == 1:
+        return [Group(slice(None), int(width_V[-1]))]
     parts = np.split(np.argsort(shots, kind="stable"), np.cumsum(users_V)[last[:-1]])
     return [Group(torch.from_numpy(users), int(width_V[v])) for users, v in zip(parts, last, strict=True)]
 
 
 def joined(groups: Sequence[Group], parts_GX: Sequence[Tensor]) -> Tensor:
     """What was computed for each group, (B, ...) in the users' own order."""
-    if len(groups) == 1:
+    if isinstance(groups[0].user_G, slice):  # all of them
         return parts_GX[0]
     order = torch.cat([group.user_G for group in groups])  # type: ignore[misc] # none is a slice
     return torch.cat(list(parts_GX))[torch.argsort(order)]
