@@ -16,6 +16,7 @@ SHOTS = {
     "uniform": RNG.integers(0, 21, 64),
     "mostly few": np.minimum(RNG.geometric(0.4, 200), 20),
     "one has many": np.r_[np.ones(63, int), 20],
+    "nearly alike": RNG.integers(15, 21, 64),  # one group is enough, though they differ
     "all differ": np.arange(100),
     "nobody has any": np.zeros(64, int),
     "all have some": np.full(64, 5),
