@@ -75,4 +75,4 @@ def test_movielens_1m(shared_data: Path, tmp_path: Path, split: str) -> None:
     """The published split holds out most films from 1998 on."""
     source = shared_data / "ml-1m"
     cold = SHARE if split == "share" else f"evaluation.split_file={source / 'metahin_split.parquet'}"
-    check(run(source, tmp_path, [cold, LIKENESS, "episodes.query_after=20", "outer.passes=8"]))
+    check(run(source, tmp_path, [cold, LIKENESS, "episodes.query_after=20", "outer.passes=20"]))

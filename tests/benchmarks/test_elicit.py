@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 QUESTIONS = (0, 1, 3, 5, 10)
 HALVES = 3  # times that each user comes
-STRENGTH = 0.3  # of exploring, chosen on validation users
+STRENGTH = 0.8  # of exploring, chosen on validation users
 
 Choose = Callable[[Recommender, list[dict[str, object]], list[str], np.random.Generator], str]
 
