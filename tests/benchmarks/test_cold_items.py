@@ -65,8 +65,8 @@ def test_amazon_electronics(shared_data: Path, tmp_path: Path) -> None:
         pytest.param(
             "published",
             marks=pytest.mark.xfail(
-                reason="both-cold .179 .178 .182 .186 .194 .207 (eight passes), feature-kNN .167 .170 .185 .196 "
-                ".203 .229 after 0, 1, 3, 5, 10, 20 events"
+                reason="both-cold .179 .178 .182 .186 .194 .207 (eight passes), feature-kNN .167 .170 .185 "
+                ".196 .203 .229 after 0, 1, 3, 5, 10, 20 events"
             ),
         ),
     ],
