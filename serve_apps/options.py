@@ -45,7 +45,7 @@ class AppArgs(BaseModel):
         INLINE_MS,
         ge=0,
         description="Plain requests are answered on the event loop where finding the best takes less than"
-        " this on average; else in a thread, those that wait together. 0: always so.",
+        " this for a typical person; else in a thread, those that wait together. 0: always so.",
     )
     event_store: str | None = Field(
         None,

@@ -41,7 +41,7 @@ QUICK = 200
 """Events, candidates and items to show, together, up to which an answer takes about half a millisecond."""
 
 INLINE_MS = 0.5
-"""What finding the best may take on average, for a plain request to be quick."""
+"""What finding the best may take for a typical person, for plain requests to be quick."""
 
 T = TypeVar("T")
 
