@@ -63,8 +63,8 @@ class Catalogue:
         self.n_items, self.negatives = n_items, negatives
         self.spectral_LD, self.x_LF, self.warm_L = spectral_LD, x_LF, known_L > 0
         warm_L = self.warm_L
-        self._counted = spectral_LD.shape[1] - n_alike
-        self._said, leverage_L = fit_imputation(x_LF, spectral_LD[:, : self._counted], warm_L)
+        self.n_counted = spectral_LD.shape[1] - n_alike
+        self._said, leverage_L = fit_imputation(x_LF, spectral_LD[:, : self.n_counted], warm_L)
         said_base, base_leverage_L = fit_imputation(x_LF, base_L.unsqueeze(1), warm_L, certainty(known_L))
         imputed_base_L = said_base.of(x_LF, base_L.unsqueeze(1), warm_L, base_leverage_L).squeeze(1)
         self._facts_L4 = torch.stack([base_L, known_L.float(), imputed_base_L, leverage_L], dim=1)
@@ -135,7 +135,7 @@ class Catalogue:
     def _rows(self, spectral_MD: Tensor, x_MF: Tensor, facts_M4: Tensor, learned_M: Tensor) -> ItemRows:
         base_M, known_M, imputed_base_M, leverage_M = facts_M4.unbind(dim=1)
         warm_M = known_M > 0
-        counted_MC, alike_MC = spectral_MD[:, : self._counted], spectral_MD[:, self._counted :]
+        counted_MC, alike_MC = spectral_MD[:, : self.n_counted], spectral_MD[:, self.n_counted :]
         said_MC = self._said.of(x_MF, counted_MC, warm_M, leverage_M)
         imputed_MD = torch.cat([said_MC, alike_MC], dim=1)
         return ItemRows(
@@ -154,7 +154,8 @@ def without_rows(catalogue: Catalogue) -> ItemRepresentation:
     """What is learned of all items together; each item's own stays in the catalogue."""
     dim, n_features = catalogue.spectral_LD.shape[1], catalogue.x_LF.shape[1]
     none_0D, none_0 = torch.zeros(0, dim), torch.zeros(0)
-    items = ItemRepresentation(none_0D, none_0, none_0 > 0, torch.zeros(0, n_features), none_0D, none_0)
+    nothing = none_0D, none_0, none_0 > 0, torch.zeros(0, n_features), none_0D, none_0
+    items = ItemRepresentation(*nothing, n_alike=dim - catalogue.n_counted)
     length_D = summed(catalogue.spectral_LD.square().sum(dim=0)).clamp(min=1e-6)
     items.log_length_D.copy_(0.5 * (length_D / length_D.mean()).log())
     items.residual_ND.requires_grad_(False)

@@ -58,7 +58,9 @@ class ItemRepresentation(nn.Module):
     A cold item has no P0, Delta or b of its own: what the warm items' features say of P0 and b0 (a ridge
     regression) takes their place, and the learned ``x beta`` that of the residual. ``hidden`` items are
     shown like cold ones (item dropout), so that features learn to stand in for the rest. P0 may hold
-    columns of the features' own likeness; in those, cold items stand where they would if they were warm.
+    columns of the features' own likeness. Cold items are stretched further, by one learned number where P0
+    is counted and one where it is likeness: a regression shrinks what it is not sure of, and likeness,
+    which says little of items with events, is most of what is known of those without.
     """
 
     spectral_ND: Tensor
@@ -68,6 +70,7 @@ class ItemRepresentation(nn.Module):
     x_NF: Tensor
     imputed_ND: Tensor
     imputed_base_N: Tensor
+    alike_D: Tensor
     log_length_D: Tensor
     spectral_FND: Tensor | None
     base_FN: Tensor
@@ -81,10 +84,11 @@ class ItemRepresentation(nn.Module):
         x_NF: Tensor,
         imputed_ND: Tensor,
         imputed_base_N: Tensor,
+        n_alike: int = 0,
     ) -> None:
         """
         Args:
-            spectral_ND: P0.
+            spectral_ND: P0; its last ``n_alike`` columns are of the features' likeness.
             base_N: b0, such as log-popularity.
             warm_N: bool, items with events in the training data.
             x_NF: item features; F may be 0.
@@ -100,6 +104,7 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("x_NF", x_NF)
         self.register_buffer("imputed_ND", imputed_ND)
         self.register_buffer("imputed_base_N", imputed_base_N)
+        self.register_buffer("alike_D", torch.arange(dim) >= dim - n_alike)
         self.features = SparseFeatures(x_NF)
         for name in Parts._fields:
             self.register_buffer(name, None, persistent=False)
@@ -107,6 +112,7 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("log_length_D", 0.5 * (length_D / length_D.mean()).log(), persistent=False)
         self.power = nn.Parameter(torch.zeros(()))
         self.log_gain_D = nn.Parameter(torch.zeros(dim))
+        self.log_cold_gain_2 = nn.Parameter(torch.zeros(2))
         self.residual_ND = nn.Parameter(torch.zeros(n, dim))
         self.encoder_FD = nn.Parameter(torch.zeros(n_features, dim))
         self.base_residual_N = nn.Parameter(torch.zeros(n))
@@ -119,14 +125,15 @@ class ItemRepresentation(nn.Module):
         """Where training starts: what stands for P0 and b0 is predicted from the warm items' features.
 
         ``known_N`` is the share of users who met each item. ``likeness_dim`` columns of the features'
-        likeness are joined to P0, for cold items as for warm ones.
+        likeness are joined to P0, the same for cold items as for warm ones.
         """
         warm_N = known_N > 0
         alike_ND = likeness_factors(x_NF, likeness_dim)
         imputed_ND = torch.cat([predicted(x_NF, spectral_ND, warm_N), alike_ND], dim=1)
         spectral_ND = torch.cat([spectral_ND, alike_ND], dim=1)
         imputed_base_N = predicted(x_NF, base_N[:, None], warm_N, certainty(known_N))[:, 0]
-        items = cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N)
+        n_alike = alike_ND.shape[1]
+        items = cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N, n_alike)
         items.known_N.copy_(known_N)
         return items
 
@@ -142,7 +149,7 @@ class ItemRepresentation(nn.Module):
         """Any items, as what is learned of all items makes of them."""
         shown_N = rows.warm_N if hidden_N is None else rows.warm_N & ~hidden_N
         shown_N1 = shown_N.unsqueeze(-1)
-        start_ND = torch.where(shown_N1, rows.spectral_ND, rows.imputed_ND)
+        start_ND = torch.where(shown_N1, rows.spectral_ND, rows.imputed_ND * self.cold_gain())
         own_ND = torch.addcmul(shown_N1 * rows.residual_ND, start_ND, self.gain())
         cold_N = rows.imputed_base_N + rows.times(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
         base_N = torch.where(shown_N, rows.base_N + rows.base_residual_N, cold_N)
@@ -151,6 +158,10 @@ class ItemRepresentation(nn.Module):
     def gain(self) -> Tensor:
         """By how much each dimension of P0 is stretched, (D,)."""
         return (self.log_gain_D + self.power * self.log_length_D).exp()
+
+    def cold_gain(self) -> Tensor:
+        """By how much more it is stretched where an item is cold, (D,)."""
+        return self.log_cold_gain_2[self.alike_D.long()].exp()
 
     def cross_fit(self, parts: Parts) -> None:
         """From now on show training users what counting says without their fold; likeness stays."""

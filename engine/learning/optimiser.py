@@ -24,7 +24,14 @@ TABLES = (
     "log_scale_D",
 )
 """Parameters with an entry for each item, feature or dimension: slow, and decayed towards their start."""
-SCALARS = ("items.power", "prior.level", "prior.log_unseen", "log_scale", "doubt.numbers")
+SCALARS = (
+    "items.power",
+    "items.log_cold_gain_2",
+    "prior.level",
+    "prior.log_unseen",
+    "log_scale",
+    "doubt.numbers",
+)
 """Single numbers that all of the model hangs on: fast, and not decayed."""
 
 

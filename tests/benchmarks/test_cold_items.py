@@ -25,7 +25,7 @@ from jobs.pretrain import pretrain
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(2400)]
 
-LIKENESS = "items.likeness_dim=64"
+LIKENESS = "items.likeness_dim=128"
 SHARE = "evaluation.cold_item_share=0.2"
 RIVALS = ("popularity by features", "feature-kNN")
 
@@ -58,19 +58,7 @@ def test_amazon_electronics(shared_data: Path, tmp_path: Path) -> None:
     check(run(shared_data / "amazon-electronics-hin", tmp_path, [SHARE, LIKENESS]))
 
 
-@pytest.mark.parametrize(
-    "split",
-    [
-        "share",
-        pytest.param(
-            "published",
-            marks=pytest.mark.xfail(
-                reason="both-cold .179 .178 .182 .186 .194 .207 (eight passes), feature-kNN .167 .170 .185 "
-                ".196 .203 .229 after 0, 1, 3, 5, 10, 20 events"
-            ),
-        ),
-    ],
-)
+@pytest.mark.parametrize("split", ["share", "published"])
 def test_movielens_1m(shared_data: Path, tmp_path: Path, split: str) -> None:
     """The published split holds out most films from 1998 on."""
     source = shared_data / "ml-1m"

@@ -75,7 +75,7 @@ def test_nobody_known_says_nothing(world) -> None:
 def test_likeness_is_the_cosine_of_the_features_rare_ones_counting_more() -> None:
     torch.manual_seed(0)
     x_NF = (torch.rand(20, 5) < 0.4).float()
-    rare_NF = x_NF / x_NF.square().mean(dim=0).sqrt()
+    rare_NF = x_NF / x_NF.square().mean(dim=0).sqrt().sqrt()
     cosine_NN = torch.nn.functional.normalize(rare_NF) @ torch.nn.functional.normalize(rare_NF).T
     places_ND = likeness_factors(x_NF, 64)
     torch.testing.assert_close(places_ND @ places_ND.T, cosine_NN)
@@ -91,3 +91,15 @@ def test_features_place_a_cold_item_where_they_place_a_warm_one() -> None:
     assert phi_ND.shape == (4, 5)
     torch.testing.assert_close(phi_ND[1, 3:], phi_ND[0, 3:])
     assert phi_ND[3, 3:].tolist() == [0, 0]
+
+
+def test_cold_items_are_stretched_where_events_are_counted_and_where_likeness_is() -> None:
+    x_NF = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 0]])
+    warm_N = torch.tensor([True, False, True, True])
+    items = ItemRepresentation.start(torch.randn(4, 3), torch.zeros(4), warm_N, x_NF, likeness_dim=8)
+    before_ND = items().phi_ND
+    with torch.no_grad():
+        items.log_cold_gain_2.copy_(torch.tensor([2.0, 3.0]).log())
+    after_ND = items().phi_ND
+    torch.testing.assert_close(after_ND[1], before_ND[1] * torch.tensor([2.0, 2, 2, 3, 3]))
+    torch.testing.assert_close(after_ND[[0, 2, 3]], before_ND[[0, 2, 3]])

@@ -97,12 +97,20 @@ def test_more_events_than_dimensions_are_solved_in_the_primal_with_equal_result(
 
 
 def test_cold_items_are_scored_by_their_features(model: MetaModel) -> None:
-    view = model.view()
     items = model.items
-    placed = items.imputed_ND[-2:] * items.gain() + items.x_NF[-2:] @ items.encoder_FD
+    with torch.no_grad():
+        items.log_cold_gain_2.copy_(torch.tensor([0.3, -0.2]))
+    view = model.view()
+    placed = items.imputed_ND[-2:] * math.exp(0.3) * items.gain() + items.x_NF[-2:] @ items.encoder_FD
     torch.testing.assert_close(view.phi_ND[-2:], placed)
     base = items.imputed_base_N[-2:] + items.x_NF[-2:] @ items.cold_base_F
     torch.testing.assert_close(view.base_N[-2:], base)
+
+
+def test_an_older_artifact_s_cold_items_are_stretched_like_warm_ones(model: MetaModel) -> None:
+    state = model.state_dict()
+    del state["items.log_cold_gain_2"], state["items.alike_D"]
+    assert (model_from_state(state, Config()).items.cold_gain() == 1).all()
 
 
 def test_imputed_places_follow_the_features_of_the_known() -> None:
@@ -119,7 +127,7 @@ def test_hidden_items_look_like_cold_ones(model: MetaModel) -> None:
     hidden = torch.arange(N) == 4
     view, full = model.view(hidden), model.view()
     items = model.items
-    placed = items.imputed_ND[4] * items.gain() + items.x_NF[4] @ items.encoder_FD
+    placed = items.imputed_ND[4] * items.cold_gain() * items.gain() + items.x_NF[4] @ items.encoder_FD
     torch.testing.assert_close(view.phi_ND[4], placed)
     torch.testing.assert_close(view.phi_ND[5], full.phi_ND[5])
 
