@@ -57,8 +57,9 @@ class ItemsConfig(Section):
     """Length of an embedding, without the following."""
     likeness_dim: Annotated[int, Field(ge=0)] = 0
     """Dimensions in which items stand by their features alone, for catalogues where new items matter."""
-    shrink: NotNegative = 50.0
-    """Co-occurrences a pair needs before its cosine is believed."""
+    shrink: NotNegative | None = None
+    """Co-occurrences a pair needs before its cosine is half believed. Default: twice the root of how many
+    users met an event's item, at the median: 42 on MovieLens-1M, 10 on Last.fm."""
     full_softmax_max: Annotated[int, Field(ge=0)] = 200_000
     """Catalogues with more items are sampled in each step, and their tables spread over the workers."""
     negatives: Count = 8192

@@ -84,6 +84,7 @@ class ItemRepresentation(nn.Module):
         x_NF: Tensor,
         imputed_ND: Tensor,
         imputed_base_N: Tensor,
+        *,
         n_alike: int = 0,
     ) -> None:
         """
@@ -133,7 +134,7 @@ class ItemRepresentation(nn.Module):
         spectral_ND = torch.cat([spectral_ND, alike_ND], dim=1)
         imputed_base_N = predicted(x_NF, base_N[:, None], warm_N, certainty(known_N))[:, 0]
         n_alike = alike_ND.shape[1]
-        items = cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N, n_alike)
+        items = cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N, n_alike=n_alike)
         items.known_N.copy_(known_N)
         return items
 

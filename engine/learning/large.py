@@ -29,6 +29,7 @@ from engine.learning.large_start import LARGE_STARTS, LargeKnown, Tally, known_r
 from engine.learning.likeness import own_likeness
 from engine.learning.meta import MetaModel
 from engine.learning.negatives import Negatives
+from engine.learning.spectral import fitting_shrink
 from engine.learning.start import Start
 
 
@@ -64,7 +65,8 @@ def build_large_model(setting: Setting, crowd: Crowd, x_LF: Tensor) -> MetaModel
     )
     counts = tally(crowd, setting.n_items, expected)
     known = LargeKnown(crowd, counts, rules.relevant, setting.value_R)
-    start = LARGE_STARTS[config.objective](known, config.items.dim, config.items.shrink)
+    shrink = fitting_shrink(counts.users_N) if config.items.shrink is None else config.items.shrink
+    start = LARGE_STARTS[config.objective](known, config.items.dim, shrink)
     catalogue = _spread(start, x_LF, counts, crowd.n_users, config.items, config.seed)
     ridge = None
     if config.objective != "rating":

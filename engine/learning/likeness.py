@@ -19,7 +19,8 @@ def likeness_factors(x_NF: Tensor, dim: int) -> Tensor:
     """The first D principal axes of the items' cosine, (N, D); D = ``dim``, or F if that is less.
 
     Each feature is first divided by the square root of its root mean square, so that sharing a rare one says
-    more than sharing a common one, but does not drown it. With D = F, ``z_i . z_j`` is the cosine; rows have length 1 or less, 0 without features.
+    more than sharing a common one, but does not drown it. With D = F, ``z_i . z_j`` is the cosine; rows have
+    length 1 or less, 0 without features.
     """
     return _places(x_NF, len(x_NF), dim, lambda value: value)
 

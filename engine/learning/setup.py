@@ -28,7 +28,8 @@ from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
 from engine.learning.optimiser import Rates
 from engine.learning.plan import Plan
-from engine.learning.start import STARTS, Known, Start, known_shares
+from engine.learning.spectral import fitting_shrink
+from engine.learning.start import STARTS, Known, Start, known_shares, users_who_met
 from engine.learning.training import Schedule, Training
 from engine.learning.workers import rank, world
 
@@ -56,7 +57,10 @@ def count(experiment: Experiment) -> Counted:
         shots_max=max(experiment.shots),
     )
     known = Known(histories, experiment.dataset.n_items, experiment.relevant, value, expected)
-    start = STARTS[config.objective](known, config.items.dim, config.items.shrink)
+    shrink = config.items.shrink
+    if shrink is None:
+        shrink = fitting_shrink(users_who_met(histories, known.n_items))
+    start = STARTS[config.objective](known, config.items.dim, shrink)
     items = _whole_items(experiment, start, histories)
     ridge, user_x = None, experiment.user_x[experiment.split.train]
     if config.objective != "rating":

@@ -10,6 +10,7 @@ Shapes: U users, N catalogue, D embedding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -26,7 +27,7 @@ def item_factors(
     item_row: NDArray[np.int64],
     shape: tuple[int, int],
     dim: int,
-    shrink: float = 50.0,
+    shrink: float,
     value: NDArray[np.float64] | None = None,
     seed: int = 0,
 ) -> NDArray[np.float32]:
@@ -64,6 +65,23 @@ def item_factors(
     factors[:, :wanted] = _fix_signs(vectors[:, top]) * np.sqrt(np.maximum(values[top], 0.0))
     length = np.linalg.norm(factors, axis=1)[item_row].mean() if len(item_row) else 1.0
     return (factors * (LENGTH / max(float(length), 1e-12))).astype(np.float32)
+
+
+def fitting_shrink(users_N: NDArray[np.int64] | NDArray[np.float64]) -> float:
+    """How many co-occurrences a pair needs where nothing else is said: ``2 sqrt(m)``.
+
+    m is how many users met an event's item, at the median over events. Where most items are rare, pairs
+    that met a few times are all there is. The root and the factor are what served five data sets
+    (CHANGELOG).
+
+    Args:
+        users_N: how many users met each item.
+    """
+    ascending_N = np.sort(users_N)
+    events_N = ascending_N.cumsum()
+    if not len(events_N) or not events_N[-1]:
+        return 0.0
+    return 2.0 * math.sqrt(ascending_N[np.searchsorted(events_N, events_N[-1] / 2)])
 
 
 def factors_of(
