@@ -68,7 +68,7 @@ def item_factors(
 
 
 def fitting_shrink(users_N: NDArray[np.int64] | NDArray[np.float64]) -> float:
-    """How many co-occurrences a pair needs where nothing else is said: ``2 sqrt(m)``.
+    """How many co-occurrences a pair needs where nothing else is said: ``3 sqrt(m)``.
 
     m is how many users met an event's item, at the median over events. Where most items are rare, pairs
     that met a few times are all there is. The root and the factor are what served five data sets
@@ -81,7 +81,7 @@ def fitting_shrink(users_N: NDArray[np.int64] | NDArray[np.float64]) -> float:
     events_N = ascending_N.cumsum()
     if not len(events_N) or not events_N[-1]:
         return 0.0
-    return 2.0 * math.sqrt(ascending_N[np.searchsorted(events_N, events_N[-1] / 2)])
+    return 3.0 * math.sqrt(ascending_N[np.searchsorted(events_N, events_N[-1] / 2)])
 
 
 def factors_of(

@@ -64,8 +64,8 @@ def test_more_dimensions_than_items_leave_zero_columns() -> None:
     assert not factors[:, 7:].any()
 
 
-def test_a_pair_needs_twice_the_root_of_how_many_met_the_item_of_an_event() -> None:
+def test_a_pair_needs_three_times_the_root_of_how_many_met_the_item_of_an_event() -> None:
     """Half of all events are with items that so many users met, however many items nobody knows."""
-    assert fitting_shrink(np.array([1, 1, 1, 1, 9, 16])) == 2 * 16**0.5
-    assert fitting_shrink(np.array([0] * 50 + [1, 9, 4, 1])) == 2 * 9**0.5
+    assert fitting_shrink(np.array([1, 1, 1, 1, 9, 16])) == 3 * 16**0.5
+    assert fitting_shrink(np.array([0] * 50 + [1, 9, 4, 1])) == 3 * 9**0.5
     assert fitting_shrink(np.array([0, 0])) == fitting_shrink(np.empty(0, np.int64)) == 0
