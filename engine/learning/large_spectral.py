@@ -53,7 +53,7 @@ def own_factors(
     entries: Callable[[], Iterable[Entries]],
     n: int,
     dim: int,
-    shrink: float = 50.0,
+    shrink: float,
     iterations: int = ITERATIONS,
 ) -> NDArray[np.float32]:
     """`spectral.item_factors`, this worker's rows of it, (L, D), up to what the iterations leave.

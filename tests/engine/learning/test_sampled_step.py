@@ -39,6 +39,7 @@ def exact_factors(entries: Callable[[], Iterable[Entries]], n: int, dim: int, sh
     "options",
     [
         (),
+        ("items.shrink=null",),
         ("objective=click",),
         ("objective=rating",),
         GRADIENT,
