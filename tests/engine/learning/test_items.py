@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from engine.artifact import load_artifact
 from engine.learning import items
 from engine.learning.items import ItemRepresentation, predicted
 from engine.learning.likeness import likeness_factors
@@ -103,3 +106,7 @@ def test_cold_items_are_stretched_where_events_are_counted_and_where_likeness_is
     after_ND = items().phi_ND
     torch.testing.assert_close(after_ND[1], before_ND[1] * torch.tensor([2.0, 2, 2, 3, 3]))
     torch.testing.assert_close(after_ND[[0, 2, 3]], before_ND[[0, 2, 3]])
+
+
+def test_training_learns_how_far_to_stretch_cold_items(checkerboard_artifact: Path) -> None:
+    assert load_artifact(checkerboard_artifact).model.items.log_cold_gain_2[0] != 0
