@@ -58,8 +58,8 @@ class ItemsConfig(Section):
     likeness_dim: Annotated[int, Field(ge=0)] = 0
     """Dimensions in which items stand by their features alone, for catalogues where new items matter."""
     shrink: NotNegative | None = None
-    """Co-occurrences a pair needs before its cosine is half believed. Default: three times the root of
-    how many users met an event's item, at the median: 64 on MovieLens-1M, 14 on Last.fm."""
+    """How often two items must have been met for their cosine to be half believed. Default: three times the
+    root of how many users met an event's item, at the median: 64 on MovieLens-1M, 14 on Last.fm."""
     full_softmax_max: Annotated[int, Field(ge=0)] = 200_000
     """Catalogues with more items are sampled in each step, and their tables spread over the workers."""
     negatives: Count = 8192

@@ -106,8 +106,9 @@ def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
         _ridge(state),
         doubt_of(config, 1.0),
     )
-    missing = {"known_N": items.known_N, "alike_D": items.alike_D, "log_cold_gain_2": items.log_cold_gain_2}
-    older = {f"items.{name}": value for name, value in missing.items()}  # what older artifacts do not tell
+    older = {"items.known_N": items.known_N}  # what older artifacts do not tell
+    if "items.log_cold_gain_2" not in state:
+        older |= {"items.cold_group_D": items.cold_group_D, "items.log_cold_gain_2": items.log_cold_gain_2}
     if model.ridge is not None:
         older["ridge.half_at"] = model.ridge.half_at
     model.load_state_dict({**older, **state})

@@ -150,12 +150,15 @@ class Catalogue:
         )
 
 
-def without_rows(catalogue: Catalogue) -> ItemRepresentation:
-    """What is learned of all items together; each item's own stays in the catalogue."""
+def without_rows(catalogue: Catalogue, level: bool = False) -> ItemRepresentation:
+    """What is learned of all items together; each item's own stays in the catalogue.
+
+    ``level``: as for `ItemRepresentation`.
+    """
     dim, n_features = catalogue.spectral_LD.shape[1], catalogue.x_LF.shape[1]
     none_0D, none_0 = torch.zeros(0, dim), torch.zeros(0)
     nothing = none_0D, none_0, none_0 > 0, torch.zeros(0, n_features), none_0D, none_0
-    items = ItemRepresentation(*nothing, n_alike=dim - catalogue.n_counted)
+    items = ItemRepresentation(*nothing, n_alike=dim - catalogue.n_counted, level=level)
     length_D = summed(catalogue.spectral_LD.square().sum(dim=0)).clamp(min=1e-6)
     items.log_length_D.copy_(0.5 * (length_D / length_D.mean()).log())
     items.residual_ND.requires_grad_(False)

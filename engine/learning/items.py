@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from engine.learning.likeness import likeness_factors
 from engine.learning.sparse_features import SparseFeatures
@@ -60,7 +61,8 @@ class ItemRepresentation(nn.Module):
     shown like cold ones (item dropout), so that features learn to stand in for the rest. P0 may hold
     columns of the features' own likeness. Cold items are stretched further, by one learned number where P0
     is counted and one where it is likeness: a regression shrinks what it is not sure of, and likeness,
-    which says little of items with events, is most of what is known of those without.
+    which says little of items with events, is most of what is known of those without. A column that is 1
+    for every item is not stretched.
     """
 
     spectral_ND: Tensor
@@ -70,7 +72,7 @@ class ItemRepresentation(nn.Module):
     x_NF: Tensor
     imputed_ND: Tensor
     imputed_base_N: Tensor
-    alike_D: Tensor
+    cold_group_D: Tensor
     log_length_D: Tensor
     spectral_FND: Tensor | None
     base_FN: Tensor
@@ -86,10 +88,12 @@ class ItemRepresentation(nn.Module):
         imputed_base_N: Tensor,
         *,
         n_alike: int = 0,
+        level: bool = False,
     ) -> None:
         """
         Args:
-            spectral_ND: P0; its last ``n_alike`` columns are of the features' likeness.
+            spectral_ND: P0; its last ``n_alike`` columns are of the features' likeness. With ``level`` the
+                one before them is 1 for every item.
             base_N: b0, such as log-popularity.
             warm_N: bool, items with events in the training data.
             x_NF: item features; F may be 0.
@@ -105,7 +109,10 @@ class ItemRepresentation(nn.Module):
         self.register_buffer("x_NF", x_NF)
         self.register_buffer("imputed_ND", imputed_ND)
         self.register_buffer("imputed_base_N", imputed_base_N)
-        self.register_buffer("alike_D", torch.arange(dim) >= dim - n_alike)
+        group_D = 1 + (torch.arange(dim) >= dim - n_alike).long()
+        if level:
+            group_D[dim - n_alike - 1] = 0
+        self.register_buffer("cold_group_D", group_D)  # stretched: 0 not, 1 as counted, 2 as likeness
         self.features = SparseFeatures(x_NF)
         for name in Parts._fields:
             self.register_buffer(name, None, persistent=False)
@@ -121,12 +128,19 @@ class ItemRepresentation(nn.Module):
 
     @classmethod
     def start(
-        cls, spectral_ND: Tensor, base_N: Tensor, known_N: Tensor, x_NF: Tensor, likeness_dim: int = 0
+        cls,
+        spectral_ND: Tensor,
+        base_N: Tensor,
+        known_N: Tensor,
+        x_NF: Tensor,
+        likeness_dim: int = 0,
+        level: bool = False,
     ) -> ItemRepresentation:
         """Where training starts: what stands for P0 and b0 is predicted from the warm items' features.
 
         ``known_N`` is the share of users who met each item. ``likeness_dim`` columns of the features'
-        likeness are joined to P0, the same for cold items as for warm ones.
+        likeness are joined to P0, the same for cold items as for warm ones. ``level``: its last column is 1
+        for every item.
         """
         warm_N = known_N > 0
         alike_ND = likeness_factors(x_NF, likeness_dim)
@@ -134,7 +148,9 @@ class ItemRepresentation(nn.Module):
         spectral_ND = torch.cat([spectral_ND, alike_ND], dim=1)
         imputed_base_N = predicted(x_NF, base_N[:, None], warm_N, certainty(known_N))[:, 0]
         n_alike = alike_ND.shape[1]
-        items = cls(spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N, n_alike=n_alike)
+        items = cls(
+            spectral_ND, base_N, warm_N, x_NF, imputed_ND, imputed_base_N, n_alike=n_alike, level=level
+        )
         items.known_N.copy_(known_N)
         return items
 
@@ -150,8 +166,11 @@ class ItemRepresentation(nn.Module):
         """Any items, as what is learned of all items makes of them."""
         shown_N = rows.warm_N if hidden_N is None else rows.warm_N & ~hidden_N
         shown_N1 = shown_N.unsqueeze(-1)
-        start_ND = torch.where(shown_N1, rows.spectral_ND, rows.imputed_ND * self.cold_gain())
+        start_ND = torch.where(shown_N1, rows.spectral_ND, rows.imputed_ND)
         own_ND = torch.addcmul(shown_N1 * rows.residual_ND, start_ND, self.gain())
+        cold = (~shown_N).nonzero().squeeze(1)  # few: only they are touched again
+        further_D = self.gain() * (self.cold_gain() - 1)
+        own_ND = own_ND.index_add(0, cold, rows.imputed_ND[cold] * further_D)
         cold_N = rows.imputed_base_N + rows.times(self.cold_base_F.unsqueeze(-1)).squeeze(-1)
         base_N = torch.where(shown_N, rows.base_N + rows.base_residual_N, cold_N)
         return Items(own_ND + rows.times(self.encoder_FD), base_N, shown_N)
@@ -162,7 +181,7 @@ class ItemRepresentation(nn.Module):
 
     def cold_gain(self) -> Tensor:
         """By how much more it is stretched where an item is cold, (D,)."""
-        return self.log_cold_gain_2[self.alike_D.long()].exp()
+        return pad(self.log_cold_gain_2, (1, 0))[self.cold_group_D].exp()
 
     def cross_fit(self, parts: Parts) -> None:
         """From now on show training users what counting says without their fold; likeness stays."""

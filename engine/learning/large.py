@@ -29,7 +29,8 @@ from engine.learning.large_start import LARGE_STARTS, LargeKnown, Tally, known_r
 from engine.learning.likeness import own_likeness
 from engine.learning.meta import MetaModel
 from engine.learning.negatives import Negatives
-from engine.learning.spectral import fitting_shrink
+from engine.learning.objectives import Rating
+from engine.learning.spectral import shrink_of
 from engine.learning.start import Start
 
 
@@ -65,14 +66,15 @@ def build_large_model(setting: Setting, crowd: Crowd, x_LF: Tensor) -> MetaModel
     )
     counts = tally(crowd, setting.n_items, expected)
     known = LargeKnown(crowd, counts, rules.relevant, setting.value_R)
-    shrink = fitting_shrink(counts.users_N) if config.items.shrink is None else config.items.shrink
+    shrink = shrink_of(config.items.shrink, counts.users_N)
     start = LARGE_STARTS[config.objective](known, config.items.dim, shrink)
     catalogue = _spread(start, x_LF, counts, crowd.n_users, config.items, config.seed)
     ridge = None
     if config.objective != "rating":
         ridge = fit_large_ridge(catalogue, crowd, rules, counts.wanted_N, config.seed)
     target_R = torch.from_numpy(start.target_R)
-    counted = Counted(without_rows(catalogue), target_R, start.scale, start.objective, ridge, catalogue)
+    items = without_rows(catalogue, level=isinstance(start.objective, Rating))
+    counted = Counted(items, target_R, start.scale, start.objective, ridge, catalogue)
     sum_F = total(crowd, lambda part: part.features().sum(axis=0, dtype=np.float64))
     return starting_model(config, counted, (sum_F / crowd.n_users).astype(np.float32))
 

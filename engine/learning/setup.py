@@ -26,9 +26,10 @@ from engine.learning.items import ItemRepresentation
 from engine.learning.large import Setting, build_large_model
 from engine.learning.meta import MetaModel
 from engine.learning.noise import Dropout
+from engine.learning.objectives import Rating
 from engine.learning.optimiser import Rates
 from engine.learning.plan import Plan
-from engine.learning.spectral import fitting_shrink
+from engine.learning.spectral import shrink_of
 from engine.learning.start import STARTS, Known, Start, known_shares, users_who_met
 from engine.learning.training import Schedule, Training
 from engine.learning.workers import rank, world
@@ -57,9 +58,7 @@ def count(experiment: Experiment) -> Counted:
         shots_max=max(experiment.shots),
     )
     known = Known(histories, experiment.dataset.n_items, experiment.relevant, value, expected)
-    shrink = config.items.shrink
-    if shrink is None:
-        shrink = fitting_shrink(users_who_met(histories, known.n_items))
+    shrink = shrink_of(config.items.shrink, users_who_met(histories, known.n_items))
     start = STARTS[config.objective](known, config.items.dim, shrink)
     items = _whole_items(experiment, start, histories)
     ridge, user_x = None, experiment.user_x[experiment.split.train]
@@ -96,6 +95,7 @@ def _whole_items(experiment: Experiment, start: Start, histories: Histories) -> 
         torch.from_numpy(known_N),
         torch.from_numpy(experiment.item_x),
         experiment.config.items.likeness_dim,
+        level=isinstance(start.objective, Rating),
     )
     if start.parts is not None:
         items.cross_fit(start.parts)

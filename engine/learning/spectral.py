@@ -37,7 +37,7 @@ def item_factors(
 
     X is 1 where a user has met an item (n_i^2 is then its count), or holds signed ``value``s.
 
-    ``shrink`` says how many co-occurrences a pair needs before its cosine is believed: a pair seen
+    ``shrink`` is the count of two items (their geometric mean) at which their cosine is halved: a pair seen
     together once by chance is pulled to zero. Items without events get a zero row. Where fewer than
     ``dim`` eigenvalues are positive the remaining columns are zero.
 
@@ -67,21 +67,23 @@ def item_factors(
     return (factors * (LENGTH / max(float(length), 1e-12))).astype(np.float32)
 
 
-def fitting_shrink(users_N: NDArray[np.int64] | NDArray[np.float64]) -> float:
-    """How many co-occurrences a pair needs where nothing else is said: ``3 sqrt(m)``.
+def shrink_of(told: float | None, users_N: NDArray[np.int64] | NDArray[np.float64]) -> float:
+    """The shrink of `item_factors` that is told, or else ``3 sqrt(m)``.
 
-    m is how many users met an event's item, at the median over events. Where most items are rare, pairs
-    that met a few times are all there is. The root and the factor are what served five data sets
-    (CHANGELOG).
+    m is how many users met the item of a pair of user and item, at the median over such pairs. Where most
+    items are rare, a few co-occurrences are all there is. The root and the factor are what served
+    rankings on five data sets (CHANGELOG).
 
     Args:
         users_N: how many users met each item.
     """
+    if told is not None:
+        return told
     ascending_N = np.sort(users_N)
-    events_N = ascending_N.cumsum()
-    if not len(events_N) or not events_N[-1]:
+    pairs_N = ascending_N.cumsum()
+    if not len(pairs_N) or not pairs_N[-1]:
         return 0.0
-    return 3.0 * math.sqrt(ascending_N[np.searchsorted(events_N, events_N[-1] / 2)])
+    return 3.0 * math.sqrt(ascending_N[np.searchsorted(pairs_N, pairs_N[-1] / 2)])
 
 
 def factors_of(

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.artifact import load_artifact
+from engine.config import load_config
+from engine.data.dataset import Dataset
 from engine.learning import items
+from engine.learning.experiment import set_up
 from engine.learning.items import ItemRepresentation, predicted
 from engine.learning.likeness import likeness_factors
+from engine.learning.setup import build_model, build_training
+from engine.learning.training import Training
+from tests.small import SMALL
 
 
 @pytest.fixture
@@ -108,5 +114,27 @@ def test_cold_items_are_stretched_where_events_are_counted_and_where_likeness_is
     torch.testing.assert_close(after_ND[[0, 2, 3]], before_ND[[0, 2, 3]])
 
 
-def test_training_learns_how_far_to_stretch_cold_items(checkerboard_artifact: Path) -> None:
-    assert load_artifact(checkerboard_artifact).model.items.log_cold_gain_2[0] != 0
+def test_a_column_that_is_one_for_every_item_is_not_stretched() -> None:
+    """Of a rating model: there stands the user's own level."""
+    warm_N, x_NF = torch.tensor([True, True, False]), torch.eye(3)
+    spectral_ND = torch.tensor([[1.0, 1], [2, 1], [0, 1]])
+    items = ItemRepresentation.start(spectral_ND, torch.zeros(3), warm_N, x_NF, 2, level=True)
+    with torch.no_grad():
+        items.log_cold_gain_2.copy_(torch.tensor([2.0, 3.0]).log())
+    torch.testing.assert_close(items.cold_gain(), torch.tensor([2.0, 1, 3, 3]))
+    torch.testing.assert_close(items().phi_ND[:, 1], torch.ones(3))
+
+
+def test_how_far_to_stretch_cold_items_is_learned_fast(checkerboard_data: Path) -> None:
+    """Both numbers move in training, in the group of single numbers."""
+    options = (*SMALL, "items.likeness_dim=2", "items.dropout=0.2", "outer.passes=1")
+    run = told_training(checkerboard_data, options)
+    gain = run.model.items.log_cold_gain_2
+    assert any(gain is p for p in run.optimiser.param_groups[0]["params"])
+    list(run.run())
+    assert (gain != 0).all()
+
+
+def told_training(data: Path, options: Sequence[str]) -> Training:
+    experiment = set_up(Dataset.load(data), load_config(None, options))
+    return build_training(experiment, build_model(experiment))

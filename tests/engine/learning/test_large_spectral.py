@@ -64,5 +64,5 @@ def test_equals_the_exact_start(signed: bool) -> None:
 
 def test_no_events_and_one_item() -> None:
     none, one = np.empty(0, np.int64), np.zeros(1, np.int64)
-    assert not own_factors(lambda: [Entries(0, none, none)], 5, 3, 5.0).any()
+    assert not own_factors(lambda: [Entries(0, none, none)], 5, 3, 0.0).any()
     assert own_factors(lambda: [Entries(1, one, one)], 1, 3, 5.0).shape == (1, 3)

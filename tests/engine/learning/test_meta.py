@@ -109,7 +109,7 @@ def test_cold_items_are_scored_by_their_features(model: MetaModel) -> None:
 
 def test_an_older_artifact_s_cold_items_are_stretched_like_warm_ones(model: MetaModel) -> None:
     state = model.state_dict()
-    del state["items.log_cold_gain_2"], state["items.alike_D"]
+    del state["items.log_cold_gain_2"], state["items.cold_group_D"]
     assert (model_from_state(state, Config()).items.cold_gain() == 1).all()
 
 

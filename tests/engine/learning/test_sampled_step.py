@@ -40,6 +40,7 @@ def exact_factors(entries: Callable[[], Iterable[Entries]], n: int, dim: int, sh
     [
         (),
         ("items.shrink=null",),
+        ("evaluation.cold_item_share=0.2", "items.likeness_dim=3"),
         ("objective=click",),
         ("objective=rating",),
         GRADIENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.learning.spectral import LENGTH, factors_of, fitting_shrink, item_factors
+from engine.learning.spectral import LENGTH, factors_of, item_factors, shrink_of
 
 USERS = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 3, 4, 4, 0])
 ITEMS = np.array([0, 1, 2, 0, 1, 3, 4, 3, 4, 5, 0, 4, 0])  # the last event repeats the first
@@ -64,8 +64,12 @@ def test_more_dimensions_than_items_leave_zero_columns() -> None:
     assert not factors[:, 7:].any()
 
 
+def test_a_shrink_that_is_told_is_taken() -> None:
+    assert shrink_of(0.0, np.array([9])) == 0.0
+
+
 def test_a_pair_needs_three_times_the_root_of_how_many_met_the_item_of_an_event() -> None:
     """Half of all events are with items that so many users met, however many items nobody knows."""
-    assert fitting_shrink(np.array([1, 1, 1, 1, 9, 16])) == 3 * 16**0.5
-    assert fitting_shrink(np.array([0] * 50 + [1, 9, 4, 1])) == 3 * 9**0.5
-    assert fitting_shrink(np.array([0, 0])) == fitting_shrink(np.empty(0, np.int64)) == 0
+    assert shrink_of(None, np.array([1, 1, 1, 1, 9, 16])) == 3 * 16**0.5
+    assert shrink_of(None, np.array([0] * 50 + [1, 9, 4, 1])) == 3 * 9**0.5
+    assert shrink_of(None, np.array([0, 0])) == shrink_of(None, np.empty(0, np.int64)) == 0
