@@ -41,7 +41,8 @@ def posterior_dual(
 
         w = w0 + A0^-1 phi^T r (r phi A0^-1 phi^T r + I)^-1 r (t - phi w0)
 
-    Its gradient is written by hand: it can be differentiated once, and not by torch.func.
+    On a CPU it is machine code with a gradient written by hand, which can be differentiated once, and not by
+    torch.func.
 
     Args:
         w0_BD: prior mean.
@@ -56,6 +57,8 @@ def posterior_dual(
     Bertinetto et al. 2019 (R2-D2).
     """
     arguments = (w0_BD, support_BSD, spread_BSD, target_BS, precision_BS)
+    if w0_BD.device.type != "cpu":
+        return posterior_dual_plain(*arguments)
     w_BD: Tensor = DualSolve.apply(*arguments)  # type: ignore[no-untyped-call]
     return w_BD
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.compiled import compiled
 from engine.data.episodes import Episodes, support_only
 from engine.data.events import Support
 from engine.learning import inner_loop as loop
@@ -21,7 +22,6 @@ from engine.learning.evidence import N_GROUPS
 from engine.learning.meta import MetaModel, View, doubted, relative_popularity
 from engine.learning.objectives import Rating
 from engine.ranking.arrays import array, group
-from engine.ranking.compiled import compiled
 from engine.ranking.posterior import (
     Array,
     Gaussian,

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled import compiled
 from engine.data.events import Support
 from engine.learning.episodic_ridge import LEAST, EpisodicRidge
 from engine.ranking.arrays import array, group
-from engine.ranking.compiled import compiled
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

@@ -8,7 +8,6 @@ Shapes: S support, D embedding, N items.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -16,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled import compiled
+from engine.learning.cholesky import factorise, substitute
 from engine.learning.newton import LEAST_VARIANCE, STEPS
-from engine.ranking.compiled import compiled
 
 Array = NDArray[np.float32] | NDArray[np.float64]
 
@@ -147,28 +147,14 @@ def _mean(
     if n_events > dim:
         weighted_DS = support_SD.T * precision_S
         right_D = np.dot(prior.precision_DD, w0_D) + np.dot(weighted_DS, target_S)
-        return _solved(prior.precision_DD + np.dot(weighted_DS, support_SD), right_D)
+        precision_DD = prior.precision_DD + np.dot(weighted_DS, support_SD)
+        factorise(precision_DD)
+        substitute(precision_DD, right_D)
+        return np.asarray(right_D)
     gram_SS = np.dot(spread_SD, support_SD.T)
     for s in range(n_events):
         gram_SS[s, s] += 1 / precision_S[s]
-    dual_S = _solved(gram_SS, target_S - np.dot(support_SD, w0_D))
+    dual_S = target_S - np.dot(support_SD, w0_D)
+    factorise(gram_SS)
+    substitute(gram_SS, dual_S)
     return np.asarray(w0_D + np.dot(dual_S, spread_SD))
-
-
-@compiled
-def _solved(a_NN: NDArray[np.float64], b_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x of ``A x = b``, A positive definite, by Cholesky; writes over both."""
-    for i in range(len(b_N)):
-        for j in range(i + 1):
-            left = a_NN[i, j]
-            for m in range(j):
-                left -= a_NN[i, m] * a_NN[j, m]
-            a_NN[i, j] = math.sqrt(left) if i == j else left / a_NN[j, j]
-        for m in range(i):
-            b_N[i] -= a_NN[i, m] * b_N[m]
-        b_N[i] /= a_NN[i, i]
-    for i in range(len(b_N) - 1, -1, -1):
-        b_N[i] /= a_NN[i, i]
-        for m in range(i):
-            b_N[m] -= a_NN[i, m] * b_N[i]
-    return b_N

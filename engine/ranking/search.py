@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.compiled import compiled, compiled_unlocked
 from engine.learning.episodic_ridge import LEAST
-from engine.ranking.compiled import compiled, compiled_unlocked
 from engine.ranking.sketch import Codes
 
 BLOCK = 512

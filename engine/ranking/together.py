@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ranking.compiled import compiled, compiled_unlocked
+from engine.compiled import compiled, compiled_unlocked
 from engine.ranking.search import (
     BLOCK,
     Aim,

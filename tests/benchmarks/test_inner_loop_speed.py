@@ -168,9 +168,9 @@ def anil(params: Params, users: Users, steps: int) -> Tensor:
 def closed_form(params: Params, users: Users) -> Tensor:
     support, query = support_features(params, users)
     w0_BH = params["weight3"].squeeze(-1).expand(len(support), H)
-    target = 2 * users.support_y - 1
-    w_BH = posterior_dual(w0_BH, support, PRIOR_VARIANCE * support, target, torch.ones_like(target))
-    logit_BQ = torch.bmm(w_BH.unsqueeze(1), query.mT).squeeze(1) + params["bias3"]
+    target, precision = 2 * users.support_y - 1, torch.full_like(users.support_y, PRIOR_VARIANCE)
+    w_BH = posterior_dual(w0_BH, support, support, target, precision)  # A0 = I, c = its variance
+    logit_BQ = (query * w_BH.unsqueeze(1)).sum(dim=-1) + params["bias3"]
     return binary_cross_entropy_with_logits(logit_BQ, users.query_y)
 
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.dispatcher import Dispatcher
 
-from engine import Recommender
+from engine import Recommender, compiled
 from engine.learning.episodic_ridge import LEAST
 from engine.learning.objectives import Click, Objective, Ranking
-from engine.ranking import adapter, base_shift, compiled, posterior, search, together
+from engine.ranking import adapter, base_shift, posterior, search, together
 from engine.ranking.layout import laid_out
 from engine.ranking.search import BLOCK, Aim, best, scores_of
 from engine.ranking.top_k import top_k

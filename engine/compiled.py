@@ -16,8 +16,7 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_HERE = Path(__file__).parent
-_SOURCES = [*sorted(_HERE.glob("*.py")), _HERE.parent / "learning" / "episodic_ridge.py"]
+_SOURCES = sorted(Path(__file__).parent.rglob("*.py"))
 _VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
 """Numba keeps a function until its own file changes; what it calls, and is part of it, may lie in others."""
 _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity keep their meaning
