@@ -36,7 +36,7 @@ from engine.learning.training import PassReport
 from engine.ranking.neighbours import Neighbours
 
 FORMAT = "firstclick-artifact"
-FORMAT_VERSION = 3  # 1: a ridge without half_at; 2: items without a gain of cold ones
+FORMAT_VERSION = 4  # 1: ridge without half_at; 2: items without gain of cold ones; 3: doubt not normalised
 MANIFEST, WEIGHTS, CATALOGUE, FEATURES, CARD = (
     "manifest.json",
     "weights.safetensors",

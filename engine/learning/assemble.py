@@ -109,6 +109,8 @@ def model_from_state(state: Mapping[str, Tensor], config: Config) -> MetaModel:
     older = {"items.known_N": items.known_N}  # what older artifacts do not tell
     if "items.log_cold_gain_2" not in state:
         older |= {"items.cold_group_D": items.cold_group_D, "items.log_cold_gain_2": items.log_cold_gain_2}
+    if isinstance(model.doubt, Credence):
+        older["doubt.normalised"] = torch.tensor(False)
     if model.ridge is not None:
         older["ridge.half_at"] = model.ridge.half_at
     model.load_state_dict({**older, **state})

@@ -30,6 +30,7 @@ INTERCEPT_PENALTY = 1e-6
 """To that of a user's feature."""
 HALF_AT = 3.0
 """So many events count half each."""
+LEAST_SUM = 1e-6  # of what counts of a user's events
 DRAWS = 10  # episodes of each training user
 LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
 ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity
@@ -84,6 +85,7 @@ class EpisodicRidge(nn.Module):
         shown_N: Tensor,
         fold: int | None = None,
         row_N: Tensor | None = None,
+        own_BS: Tensor | None = None,
     ) -> Tensor:
         """The shift of the base measure, (B, N); 0 for items that are not shown as warm.
 
@@ -91,6 +93,7 @@ class EpisodicRidge(nn.Module):
             spectral_ND: P0 of the items that the episodes speak of.
             fold: that of the users, where they are training users.
             row_N: which items are asked about, where not all are.
+            own_BS: as for `inputs`.
         """
         with torch.no_grad():
             left_out = fold is not None and self.folds_FMC is not None
@@ -99,7 +102,7 @@ class EpisodicRidge(nn.Module):
             if row_N is not None:
                 kept_C, item_C = _among(row_N, item_C)
                 weight_MC, log_popularity_C = weight_MC[:, kept_C], log_popularity_C[kept_C]
-            z_BM = inputs(spectral_ND, self.wanted_R, episodes, self.half_at)
+            z_BM = inputs(spectral_ND, self.wanted_R, episodes, self.half_at, own_BS)
             ratio_BC = (z_BM @ weight_MC) / log_popularity_C.exp()
             shift_BC = ratio_BC.clamp(min=LEAST).log() * shown_N[item_C]
         gain_B1 = self.gain_logit_A[log2_group(episodes.shots)].sigmoid().unsqueeze(-1)
@@ -117,16 +120,29 @@ def _among(row_M: Tensor, item_C: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def inputs(
-    spectral_ND: Tensor, wanted_R: Tensor, episodes: Episodes, half_at: Tensor | float = HALF_AT
+    spectral_ND: Tensor,
+    wanted_R: Tensor,
+    episodes: Episodes,
+    half_at: Tensor | float = HALF_AT,
+    own_BS: Tensor | None = None,
 ) -> Tensor:
     """``[sum P0 of what was met, of what was wanted, how many of each, user features, 1]``, (B, 2D+2+F+1).
 
     Sums over events, and their numbers, are divided by ``1 + shots / half_at``: from sums to means.
+
+    Args:
+        own_BS: how much each event counts beside the user's others, > 0; None: all alike.
     """
-    shots_B, wanted_BS = episodes.shots, wanted_R[episodes.support_signal] * episodes.present
+    shots_B, weight_BS = episodes.shots, episodes.present.to(wanted_R.dtype)
+    if own_BS is not None:
+        own_BS = own_BS * weight_BS
+        weight_BS = own_BS * (shots_B / own_BS.sum(dim=1).clamp(min=LEAST_SUM)).unsqueeze(1)
+    wanted_BS = wanted_R[episodes.support_signal] * weight_BS
     item_E, first_B = episodes.support_item[episodes.present], shots_B.cumsum(0) - shots_B
     sums = partial(embedding_bag, item_E, spectral_ND, first_B, mode="sum")
-    met_BD, wanted_BD = sums(), sums(per_sample_weights=wanted_BS[episodes.present])
+    met_BD, wanted_BD = (
+        sums(per_sample_weights=part_BS[episodes.present]) for part_BS in (weight_BS, wanted_BS)
+    )
     numbers_B2 = torch.stack([shots_B, wanted_BS.sum(dim=1)], dim=1)
     events_BE = torch.cat([met_BD, wanted_BD, numbers_B2], dim=1) / (1 + shots_B / half_at).unsqueeze(1)
     return torch.cat([events_BE, episodes.user_x, torch.ones_like(events_BE[:, :1])], dim=1)

@@ -36,10 +36,14 @@ class Decision(NamedTuple):
 
 
 class Posterior(NamedTuple):
-    """Where users stand: a vector each and, where the layers above the embedding adapt too, those."""
+    """Where users stand: a vector each and, where the layers above the embedding adapt too, those.
+
+    And, where events are doubted, how sure it is that each is the user's own.
+    """
 
     w_BD: Tensor
     decision: Decision | None = None
+    own_BS: Tensor | None = None
 
 
 class InnerLoop(Protocol):

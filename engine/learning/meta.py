@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from engine.data.episodes import Episodes, moved
 from engine.learning.descent import Descent
@@ -24,7 +25,7 @@ from engine.learning.items import ItemRepresentation, Items
 from engine.learning.like_shots import joined, like_shots
 from engine.learning.objectives import Objective
 from engine.learning.prior import UserPrior
-from engine.learning.robust import Credence, Doubt, Tails, leave_each_out
+from engine.learning.robust import Choices, Credence, Doubt, Tails, leave_each_out
 from engine.learning.small_catalogue import SmallCatalogue
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class MetaModel(nn.Module):
         posterior, shots_B = self.adapt(view, w0_BD, episodes), episodes.shots
         if rule == "reptile" and isinstance(self.inner, Descent):
             return self.inner.reptile_loss(w0_BD, posterior)
-        shift_BN = self.shift(view, episodes, fold)
+        shift_BN = self.shift(view, episodes, fold, posterior.own_BS)
         loss = self._loss(view, self.score(view, noisy(posterior, noise), shots_B) + shift_BN, episodes)
         if population_weight:
             stranger = replace(episodes, present=torch.zeros_like(episodes.present))
@@ -158,28 +159,39 @@ class MetaModel(nn.Module):
         )
         target_BS = target_BS - self.objective.offset(view.base_N, episodes.support_item)
         events = Events(episodes.support_item, target_BS, precision_BS)
+        choices = None if self.doubt is None else Choices.of(view.phi_ND, view.base_N)
         if isinstance(self.inner, Descent):
-            support = self._support(view, w0_BD, events, None)
+            support, own_BS = self._support(view, w0_BD, events, None, choices)
             posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
-            return posterior
-        return self._adapt_in_groups(view, w0_BD, events, episodes.shots)
+            return posterior._replace(own_BS=own_BS)
+        return self._adapt_in_groups(view, w0_BD, events, episodes.shots, choices)
 
-    def _adapt_in_groups(self, view: View, w0_BD: Tensor, events: Events, shots_B: Tensor) -> Posterior:
+    def _adapt_in_groups(
+        self, view: View, w0_BD: Tensor, events: Events, shots_B: Tensor, choices: Choices | None
+    ) -> Posterior:
         """In closed form; users of like shots together."""
-        groups, parts = like_shots(shots_B), []
+        groups, w_parts, own_parts = like_shots(shots_B), [], []
         inverse_DD = torch.cholesky_inverse(view.factor_DD) if len(groups) > 1 else None
         for users, width in groups:
-            own = Events(*(part_BS[users, :width] for part_BS in events))
-            support = self._support(view, w0_BD[users], own, inverse_DD)
-            parts.append(self.inner(w0_BD[users], support, view.factor_DD, inverse_DD).w_BD)
-        return Posterior(joined(groups, parts))
+            some = Events(*(part_BS[users, :width] for part_BS in events))
+            support, own_BS = self._support(view, w0_BD[users], some, inverse_DD, choices)
+            w_parts.append(self.inner(w0_BD[users], support, view.factor_DD, inverse_DD).w_BD)
+            if own_BS is not None:
+                own_parts.append(pad(own_BS, (0, events.item_BS.shape[1] - own_BS.shape[1])))
+        return Posterior(joined(groups, w_parts), None, joined(groups, own_parts) if own_parts else None)
 
-    def _support(self, view: View, w0_BD: Tensor, events: Events, inverse_DD: Tensor | None) -> Support:
+    def _support(
+        self,
+        view: View,
+        w0_BD: Tensor,
+        events: Events,
+        inverse_DD: Tensor | None,
+        choices: Choices | None,
+    ) -> tuple[Support, Tensor | None]:
         support = Support(view.phi_ND[events.item_BS], events.target_BS, events.precision_BS)
-        if self.doubt is None:
-            return support
-        popularity_BS = relative_popularity(view.base_N)[events.item_BS]
-        return doubted(self.doubt, w0_BD, support, popularity_BS, view.factor_DD, inverse_DD)
+        if self.doubt is None or choices is None:
+            return support, None
+        return doubted(self.doubt, w0_BD, support, events.item_BS, choices, view.factor_DD, inverse_DD)
 
     def score(self, view: View, posterior: Posterior, shots_B: Tensor) -> Tensor:
         """scores_BN; higher is better. How much the base measure counts depends on the shots."""
@@ -188,40 +200,40 @@ class MetaModel(nn.Module):
         own_BN: Tensor = self.inner.affinity(view.phi_ND, posterior, scale_D)
         return own_BN + base_weight_B1 * view.base_N
 
-    def shift(self, view: View, episodes: Episodes, fold: int | None = None) -> Tensor:
-        """What such beginnings say beyond the base measure, (B, N) or a single 0."""
+    def shift(
+        self, view: View, episodes: Episodes, fold: int | None = None, own_BS: Tensor | None = None
+    ) -> Tensor:
+        """What such beginnings say beyond the base measure, (B, N) or a single 0; own_BS as of `inputs`."""
         if self.ridge is None:
             return view.base_N.new_zeros(())
         if view.small is None:
             spectral_ND, row_N = self.items.spectral_ND, None
         else:
             spectral_ND, row_N = view.small.rows.spectral_ND, view.small.row_M
-        shift_BN: Tensor = self.ridge(spectral_ND, episodes, view.shown_N, fold, row_N)
+        shift_BN: Tensor = self.ridge(spectral_ND, episodes, view.shown_N, fold, row_N, own_BS)
         return shift_BN
 
     def predict(self, view: View, episodes: Episodes) -> Tensor:
         """Adapt and score, without dropout, (B, N)."""
         posterior = self.adapt(view, self.prior.mean(episodes.user_x), episodes)
-        return self.score(view, posterior, episodes.shots) + self.shift(view, episodes)
-
-
-def relative_popularity(base_N: Tensor) -> Tensor:
-    """Log-popularity beside the mean item's, (N,)."""
-    return base_N - base_N.logsumexp(0) + math.log(len(base_N))
+        shift_BN = self.shift(view, episodes, None, posterior.own_BS)
+        return self.score(view, posterior, episodes.shots) + shift_BN
 
 
 def doubted(
     doubt: Doubt,
     w0_BD: Tensor,
     support: Support,
-    popularity_BS: Tensor,
+    item_BS: Tensor,
+    choices: Choices,
     factor_DD: Tensor,
     inverse_DD: Tensor | None = None,
-) -> Support:
-    """Events that do not fit the user's others are believed less."""
+) -> tuple[Support, Tensor | None]:
+    """Events that do not fit the user's others are believed less; and `robust.Weights.own_BS`."""
     phi_BSD, target_BS, precision_BS = support
     left_out = leave_each_out(w0_BD, phi_BSD, factor_DD, target_BS, precision_BS, inverse_DD)
-    return Support(phi_BSD, target_BS, precision_BS * doubt(left_out, target_BS, popularity_BS))
+    weights = doubt(left_out, target_BS, item_BS, choices)
+    return support._replace(precision_BS=precision_BS * weights.precision_BS), weights.own_BS
 
 
 def noisy(posterior: Posterior, noise: Noise) -> Posterior:

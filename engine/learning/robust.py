@@ -23,21 +23,48 @@ RANDOM_SHARE = 0.1
 
 
 class LeftOut(NamedTuple):
-    """What the prior and a user's other events say of each event."""
+    """What the prior and a user's other events say of each event, and all of them of the user."""
 
     residual_BS: Tensor  # of its target
     precision_BS: Tensor  # of this residual
+    w_BD: Tensor  # the posterior of all events
+
+
+class Choices(NamedTuple):
+    """The items that anybody chooses: log-popularity beside the mean item's, and phi's moments under it."""
+
+    popularity_N: Tensor
+    mean_D: Tensor
+    covariance_DD: Tensor
+
+    @classmethod
+    def of(cls, phi_ND: Tensor, base_N: Tensor) -> Choices:
+        """From log-popularity; the moments are not learned through."""
+        share_N, phi_ND = base_N.detach().softmax(0), phi_ND.detach()
+        mean_D = share_N @ phi_ND
+        covariance_DD = phi_ND.T @ (share_N.unsqueeze(-1) * phi_ND) - mean_D.outer(mean_D)
+        return cls(base_N - base_N.logsumexp(0) + math.log(len(base_N)), mean_D, covariance_DD)
+
+    def usual(self, w_BD: Tensor, scale: Tensor) -> Tensor:
+        """``log E exp(scale w . phi) / scale`` over what anybody chooses, to the second order, (B, 1)."""
+        variance_B = ((w_BD @ self.covariance_DD) * w_BD).sum(dim=1)
+        return (w_BD @ self.mean_D + 0.5 * scale * variance_B).unsqueeze(-1)
+
+
+class Weights(NamedTuple):
+    """What becomes of events."""
+
+    precision_BS: Tensor  # by what to multiply it, > 0
+    own_BS: Tensor | None = None  # how sure it is that an event is the person's own, if that is asked
 
 
 class Doubt(Protocol):
-    """By what to multiply each event's precision. A module: it learns how much to doubt."""
+    """How much to believe each event. A module: it learns how much to doubt."""
 
-    def __call__(self, left_out: LeftOut, target_BS: Tensor, popularity_BS: Tensor) -> Tensor:
-        """Weights > 0, (B, S).
-
+    def __call__(self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices) -> Weights:
+        """
         Args:
-            target_BS: what the events say.
-            popularity_BS: the item's log-popularity beside the mean item's.
+            target_BS, item_BS: what the events say, and of which items.
         """
 
 
@@ -63,13 +90,16 @@ def leave_each_out(
     """
     root_BS = precision_BS.clamp_min(1e-12).sqrt()
     root_BS1 = root_BS.unsqueeze(-1) * (precision_BS > 0).unsqueeze(-1)
-    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread(support_BSD, factor_DD, inverse_DD)).mT
+    spread_BSD = spread(support_BSD, factor_DD, inverse_DD)
+    gram_BSS = (root_BS1 * support_BSD) @ (root_BS1 * spread_BSD).mT
     gram_BSS = gram_BSS + torch.eye(gram_BSS.shape[-1], dtype=gram_BSS.dtype, device=gram_BSS.device)
     inverse_BSS = torch.cholesky_inverse(torch.linalg.cholesky(gram_BSS))
     surprise_BS1 = root_BS1 * (target_BS.unsqueeze(-1) - support_BSD @ w0_BD.unsqueeze(-1))
     own_BS = inverse_BSS.diagonal(dim1=-2, dim2=-1)
-    residual_BS = (inverse_BSS @ surprise_BS1).squeeze(-1) / (root_BS * own_BS)
-    return LeftOut(residual_BS, precision_BS * own_BS)
+    dual_BS1 = inverse_BSS @ surprise_BS1
+    residual_BS = dual_BS1.squeeze(-1) / (root_BS * own_BS)
+    w_BD = w0_BD + ((root_BS1 * spread_BSD).mT @ dual_BS1).squeeze(-1)
+    return LeftOut(residual_BS, precision_BS * own_BS, w_BD)
 
 
 class Tails(nn.Module):
@@ -86,21 +116,23 @@ class Tails(nn.Module):
         super().__init__()
         self.log_dof = nn.Parameter(torch.tensor(math.log(DOF)))
 
-    def forward(self, left_out: LeftOut, target_BS: Tensor, popularity_BS: Tensor) -> Tensor:
+    def forward(self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices) -> Weights:
         dof = self.log_dof.exp()
         z2_BS = left_out.residual_BS.square() * left_out.precision_BS
-        weight_BS: Tensor = (dof + 1.0) / (dof + z2_BS)
-        return weight_BS
+        return Weights((dof + 1.0) / (dof + z2_BS))
 
 
 class Credence(nn.Module):
-    """Of choices: ``sigmoid(odds + a l + b m) * exp(-d l)``: is it this person's, and what does it tell?
+    """Of choices: ``sigmoid(odds + a l + b (m - z)) * exp(-d l)``: whose is it, and what does it tell?
 
     l is the item's log-popularity beside the mean item's, m the score that the person's other events
-    foresaw. An event is a choice of theirs or an item at random. By Bayes' rule the log-odds are a constant
-    plus the log of how likely they were to choose it, which is the ranking's own score, ``l + scale m``:
-    where a and b start. A choice tells more the rarer the item, d. All four numbers are learned.
+    foresaw, z what the normaliser takes off it. An event is a choice of theirs or an item at random. By
+    Bayes' rule the log-odds are a constant plus the log of how likely they were to choose it, which is the
+    ranking's own score less its normaliser, ``l + scale (m - z)``: where a and b start. A choice tells more
+    the rarer the item, d. All four numbers are learned.
     """
+
+    normalised: Tensor
 
     def __init__(self, scale: float) -> None:
         """
@@ -108,12 +140,16 @@ class Credence(nn.Module):
             scale: of scores.
         """
         super().__init__()
+        self.register_buffer("normalised", torch.tensor(True))
         odds = math.log((1.0 - RANDOM_SHARE) / RANDOM_SHARE)
         self.numbers = nn.Parameter(torch.tensor([odds, 1.0, scale, 0.0]))
 
-    def forward(self, left_out: LeftOut, target_BS: Tensor, popularity_BS: Tensor) -> Tensor:
+    def forward(self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices) -> Weights:
         odds, popularity, foresight, rarity = self.numbers
+        popularity_BS = choices.popularity_N[item_BS]
         foreseen_BS = target_BS - left_out.residual_BS
+        if self.normalised:  # older artifacts know no z, and their ridge believes every event
+            foreseen_BS = foreseen_BS - choices.usual(left_out.w_BD, foresight)
         own_BS = (odds + popularity * popularity_BS + foresight * foreseen_BS).sigmoid()
-        weight_BS: Tensor = own_BS * (-rarity * popularity_BS).exp()
-        return weight_BS
+        weight_BS = own_BS * (-rarity * popularity_BS).exp()
+        return Weights(weight_BS, own_BS if self.normalised else None)

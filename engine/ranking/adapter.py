@@ -8,6 +8,7 @@ Shapes: S support, D embedding, F user features, R signals, A ages, H groups of 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,8 +20,9 @@ from engine.data.episodes import Episodes, support_only
 from engine.data.events import Support
 from engine.learning import inner_loop as loop
 from engine.learning.evidence import N_GROUPS
-from engine.learning.meta import MetaModel, View, doubted, relative_popularity
+from engine.learning.meta import MetaModel, View, doubted
 from engine.learning.objectives import Rating
+from engine.learning.robust import Choices
 from engine.ranking.arrays import array, group
 from engine.ranking.posterior import (
     Array,
@@ -51,7 +53,8 @@ class Adapter:
     def __init__(self, model: MetaModel, view: View) -> None:
         self._model, self._view, self._inner, self._doubt = model, view, model.inner, model.doubt
         self._phi_ND = array(view.phi_ND)
-        self._popularity_N = relative_popularity(view.base_N)
+        choices = Choices.of(view.phi_ND, view.base_N)
+        self._choices = None if self._doubt is None else Choices(*(part.double() for part in choices))
         self.prior = Gaussian.of(array(view.factor_DD))
         self._from_features_FD = array(model.prior.from_features_FD).astype(np.float64)
         base_N = array(view.base_N)
@@ -84,8 +87,7 @@ class Adapter:
     def __call__(self, support: Support, user_x: NDArray[np.float32]) -> UserPosterior:
         """The user's posterior. By descent its centre alone: the covariance then means nothing."""
         if not isinstance(self._inner, loop.ClosedForm):
-            none_SD = np.empty((0, self._phi_ND.shape[1]))
-            return UserPosterior(self._descended(support, user_x), none_SD, np.empty(0), self.prior)
+            return self._descended(support, user_x)
         events = support.item_row, support.signal, support.timestamp
         if self._is_plain:
             mean_D, phi_SD, precision_S = _gaussian(
@@ -94,30 +96,41 @@ class Adapter:
             return UserPosterior(mean_D, phi_SD, precision_S, self.prior)
         w0_D = user_x @ self._from_features_FD
         phi_SD, target_S, precision_S = _told(*events, self._said)
-        if self._doubt is not None and len(target_S):
-            precision_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
+        own_S = None
+        if self._choices is not None and len(target_S):
+            precision_S, own_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
         if self._inner.likelihood == "gaussian":
-            return gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
-        return bernoulli_posterior(w0_D, phi_SD, target_S.clip(0.0, 1.0), precision_S, self.prior)
+            posterior = gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
+        else:
+            wanted_S = target_S.clip(0.0, 1.0)
+            posterior = bernoulli_posterior(w0_D, phi_SD, wanted_S, precision_S, self.prior)
+        return replace(posterior, own_S=own_S)
 
     @torch.inference_mode()
     def _doubted(
         self, support: Support, w0_D: Array, phi_SD: Array, target_S: Array, precision_S: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """What is left of the precisions, as the model doubts events, (S,)."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """What is left of the precisions, as the model doubts events, and whose they are, (S,)."""
         w0_BD, *events = (torch.from_numpy(part)[None] for part in (w0_D, phi_SD, target_S, precision_S))
-        popularity_BS = self._popularity_N[torch.from_numpy(support.item_row)][None]
+        item_BS = torch.from_numpy(support.item_row)[None]
         assert self._doubt is not None
+        assert self._choices is not None
         factor_DD = self._view.factor_DD.double()
-        left = doubted(self._doubt, w0_BD, loop.Support(*events), popularity_BS, factor_DD)
-        return np.asarray(left.precision_BS[0].numpy())
+        left, own_BS = doubted(self._doubt, w0_BD, loop.Support(*events), item_BS, self._choices, factor_DD)
+        return left.precision_BS[0].numpy(), _of_one(own_BS)
 
     @torch.inference_mode()
-    def _descended(self, support: Support, user_x: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _descended(self, support: Support, user_x: NDArray[np.float32]) -> UserPosterior:
         episodes = episodes_of([support], user_x[None])
         w0_BD = self._model.prior.mean(episodes.user_x)
         posterior = self._model.adapt(self._view, w0_BD, episodes)
-        return np.asarray(posterior.w_BD[0].numpy(), np.float64)
+        none_SD, mean_D = np.empty((0, self._phi_ND.shape[1])), posterior.w_BD[0].numpy().astype(np.float64)
+        return UserPosterior(mean_D, none_SD, np.empty(0), self.prior, _of_one(posterior.own_BS))
+
+
+def _of_one(own_BS: torch.Tensor | None) -> NDArray[np.float64] | None:
+    """Of a batch of one user."""
+    return None if own_BS is None else own_BS[0].numpy().astype(np.float64)
 
 
 @compiled

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.data.events import Support
-from engine.learning.episodic_ridge import LEAST, EpisodicRidge
+from engine.learning.episodic_ridge import LEAST, LEAST_SUM, EpisodicRidge
 from engine.ranking.arrays import array, group
 
 Floats = NDArray[np.float32]
@@ -65,11 +65,13 @@ class BaseShift:
         average_C = self.weight_CM[:, features] @ x_mean_F + self.weight_CM[:, -1]
         return np.stack([*lengths, *self.weight_CM[:, counts].T, average_C])
 
-    def of(self, support: Support, user_x: Floats) -> UserShift:
-        """The shift for one user."""
-        gain = self._gain_A[group(len(support.signal))]
+    def of(self, support: Support, user_x: Floats, own_S: NDArray[np.float64] | None = None) -> UserShift:
+        """The shift for one user; own_S as for `episodic_ridge.inputs`."""
+        shots = len(support.signal)
+        weight_S = np.ones(shots) if own_S is None else own_S * (shots / max(own_S.sum(), LEAST_SUM))
         parts = self._spectral_ND, self._wanted_R, self._x_mean_F, self._half_at
-        return UserShift(*_inputs(support.item_row, support.signal, user_x, *parts), gain)
+        z_M, length_6 = _inputs(support.item_row, support.signal, weight_S, user_x, *parts)
+        return UserShift(z_M, length_6, self._gain_A[group(shots)])
 
     def all(self, user: UserShift) -> Floats:
         """The shift of each of ``item_C``, (C,)."""
@@ -81,6 +83,7 @@ class BaseShift:
 def _inputs(
     item_row: Rows,
     signal: Rows,
+    weight_S: NDArray[np.float64],
     user_x: Floats,
     spectral_ND: Floats,
     wanted_R: Floats,
@@ -91,12 +94,13 @@ def _inputs(
     dim = spectral_ND.shape[1]
     z_M = np.zeros(2 * dim + 3 + len(user_x), np.float32)
     for s in range(len(item_row)):
-        wanted = wanted_R[signal[s]]
+        weight = np.float32(weight_S[s])
+        wanted = weight * wanted_R[signal[s]]
         for d in range(dim):
             x = spectral_ND[item_row[s], d]
-            z_M[d] += x
+            z_M[d] += weight * x
             z_M[dim + d] += wanted * x
-        z_M[2 * dim] += np.float32(1)
+        z_M[2 * dim] += weight
         z_M[2 * dim + 1] += wanted
     z_M[: 2 * dim + 2] /= np.float32(1 + len(item_row) / half_at)
     away = np.float32(0)

@@ -43,6 +43,7 @@ class UserPosterior:
     support_SD: NDArray[np.float64]  # phi of the events
     precision_S: NDArray[np.float64]  # c; for yes-or-no events the curvature c p (1 - p) at the mean
     prior: Gaussian
+    own_S: NDArray[np.float64] | None = None  # how sure it is that events are the user's own, if doubted
 
     @cached_property
     def covariance(self) -> NDArray[np.float64]:

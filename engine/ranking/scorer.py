@@ -125,8 +125,9 @@ class Scorer:
         return len(self.phi_ND)
 
     def adapt(self, support: Support, user_x: NDArray[np.float32]) -> Adapted:
-        shift = NO_SHIFT if self._shift is None else self._shift.of(support, user_x)
-        return Adapted(support, user_x, self.adapter(support, user_x), shift)
+        posterior = self.adapter(support, user_x)
+        shift = NO_SHIFT if self._shift is None else self._shift.of(support, user_x, posterior.own_S)
+        return Adapted(support, user_x, posterior, shift)
 
     def predict(self, supports: list[Support], user_x_BF: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of every item for several users, by the model itself, (B, N)."""

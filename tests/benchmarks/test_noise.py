@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.benchmark, pytest.mark.timeout(3600)]
 
 CONFIG = Path(__file__).parents[2] / "tune_configs" / "noisy.toml"
 SHARE, DRAWS = 0.2, 20
-SHOTS = np.array([1, 3, 5, 10, 20])
 RIVALS = ("item-kNN", "iALS fold-in")
 
 
@@ -48,9 +47,8 @@ def test_noise_costs_less_than_it_costs_the_baselines(train: Train) -> None:
             f"share lost {share[name].round(4)}"
         )
     for rival in RIVALS:
+        assert (lost["firstclick"] < lost[rival]).all()
         assert (share["firstclick"] < share[rival]).all()
-        less = lost["firstclick"] < lost[rival]
-        assert less[SHOTS != 5].all()  # item-kNN, from a lower start, loses about as much at five events
 
 
 def rivals(experiment: Experiment) -> list[Scorer]:

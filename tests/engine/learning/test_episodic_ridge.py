@@ -71,6 +71,25 @@ def test_inputs_by_hand(histories: Histories) -> None:
     torch.testing.assert_close(inputs(PLACES, torch.tensor([0.0, 1.0]), episodes)[0], by_hand)
 
 
+def test_doubted_events_count_less_beside_the_user_s_others(histories: Histories) -> None:
+    """Their weights are 1 on average: one event counts whole, however little it is believed."""
+    wanted, users = torch.tensor([0.0, 1.0]), np.arange(U)
+    episodes = draw_episodes(histories, users, X, RULES, (0, 0))
+    own = 0.1 + torch.rand(episodes.present.shape)
+    plain, weighed = (inputs(PLACES, wanted, episodes, own_BS=o) for o in (None, own))
+    torch.testing.assert_close(inputs(PLACES, wanted, episodes, own_BS=0.2 * own), weighed)
+    few = episodes.shots < 2
+    assert few.any()
+    torch.testing.assert_close(weighed[few], plain[few])
+    user = int(episodes.shots.argmax())
+    weight = own[user][episodes.present[user]]
+    place, share = PLACES[episodes.support_item[user][episodes.present[user]]], 1 / (1 + len(weight) / 3)
+    by_hand = share * len(weight) / weight.sum() * weight @ place
+    torch.testing.assert_close(weighed[user, :D], by_hand)
+    assert not torch.isclose(weighed[user, :D], plain[user, :D]).all()
+    assert weighed[user, 2 * D] == plain[user, 2 * D]
+
+
 def test_features_explain_first_events_what_they_leave(histories: Histories) -> None:
     """Each stage is some ridge of scikit-learn: the penalty is that of the best fit to what was found."""
     ridge = fit(histories)

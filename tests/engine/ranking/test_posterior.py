@@ -86,8 +86,14 @@ def test_the_model_adapts_alike(objective: Objective, robust: bool, shots: int) 
     own = Scorer(model).adapter(support, np.empty(0, np.float32))
     with torch.inference_mode():
         episodes = episodes_of([support], np.empty((1, 0), np.float32))
-        w_BD = model.adapt(model.view(), model.prior.mean(episodes.user_x), episodes).w_BD
-    np.testing.assert_allclose(own.mean_D, w_BD[0].numpy(), atol=2e-5)
+        posterior = model.adapt(model.view(), model.prior.mean(episodes.user_x), episodes)
+    np.testing.assert_allclose(own.mean_D, posterior.w_BD[0].numpy(), atol=2e-5)
+    if robust and shots:
+        assert posterior.own_BS is not None
+        assert own.own_S is not None
+        np.testing.assert_allclose(own.own_S, posterior.own_BS[0, :shots].numpy(), rtol=1e-4)
+    else:
+        assert own.own_S is None
 
 
 def information(a0_DD: np.ndarray, phi_MD: np.ndarray, c_M: np.ndarray, rows: list[int]) -> float:

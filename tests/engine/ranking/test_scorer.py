@@ -15,9 +15,10 @@ from tests.synthetic import synthetic_artifact
 N = 9000
 
 
-@pytest.fixture(scope="module", params=["ranking", "click", "without ridge", "cold"])
+@pytest.fixture(scope="module", params=["ranking", "doubting", "click", "without ridge", "cold"])
 def scorer(request: pytest.FixtureRequest) -> Scorer:
-    model = synthetic_artifact(N, 16, Click() if request.param == "click" else Ranking()).model
+    objective, doubting = Click() if request.param == "click" else Ranking(), request.param == "doubting"
+    model = synthetic_artifact(N, 16, objective, doubting).model
     if request.param == "without ridge":
         model.ridge = None
     if request.param == "cold":
