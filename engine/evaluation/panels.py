@@ -5,6 +5,7 @@ Knows nothing of how figures were measured. Draws with matplotlib's Agg canvas a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from engine.evaluation.plot import COLOURS, DASHES, GREY, INK, REFERENCE_COLOUR
 from engine.evaluation.report import Row, rows
 from engine.evaluation.results import Report
 
-COLUMNS, PANEL_WIDTH, PANEL_HEIGHT, LEGEND_HEIGHT = 3, 4.2, 3.3, 0.7  # inches
+COLUMNS = 3  # at most
+PANEL_WIDTH, PANEL_HEIGHT, LEGEND_HEIGHT = 4.2, 3.3, 0.7  # inches
 Style = Mapping[str, Any]
 
 
@@ -35,7 +37,7 @@ def plot_panels(panels: Mapping[str, Sequence[Report]], path: Path, metric: str 
 
 def draw_panels(panels: Mapping[str, Sequence[Report]], metric: str = "ndcg@10") -> Figure:
     """The same as a figure."""
-    columns = min(COLUMNS, len(panels))
+    columns = min(COLUMNS, math.ceil(math.sqrt(len(panels))))
     n_rows = -(-len(panels) // columns)
     width, height = max(columns, 2) * PANEL_WIDTH, n_rows * PANEL_HEIGHT + LEGEND_HEIGHT
     figure = Figure(figsize=(width, height))
