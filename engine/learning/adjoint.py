@@ -19,6 +19,7 @@ Shapes: B users, S support (padded), D embedding.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -77,18 +78,26 @@ def _solve(
     factor_BSS: Array,
 ) -> None:
     """Writes w, a and the Cholesky factor of ``r phi V^T r + I``."""
-    n_events = t_BS.shape[1]
-    for u in range(len(w0_BD)):
-        root_S, factor_SS = np.sqrt(c_BS[u]), factor_BSS[u]
+    n_users, n_events, dim = phi_BSD.shape
+    for u in range(n_users):
+        factor_SS = factor_BSS[u]
         np.dot(phi_BSD[u], spread_BSD[u].T, factor_SS)
         for i in range(n_events):
+            root = math.sqrt(c_BS[u, i])
             for j in range(i):
-                factor_SS[i, j] *= root_S[i] * root_S[j]
+                factor_SS[i, j] *= root * math.sqrt(c_BS[u, j])
             factor_SS[i, i] = factor_SS[i, i] * c_BS[u, i] + 1
+            surprise = t_BS[u, i]
+            for d in range(dim):
+                surprise -= phi_BSD[u, i, d] * w0_BD[u, d]
+            a_BS[u, i] = root * surprise
         factorise(factor_SS)
-        a_BS[u] = root_S * (t_BS[u] - np.dot(phi_BSD[u], w0_BD[u]))
         substitute(factor_SS, a_BS[u])
-        w_BD[u] = w0_BD[u] + np.dot(root_S * a_BS[u], spread_BSD[u])
+        w_BD[u] = w0_BD[u]
+        for s in range(n_events):
+            root_a = math.sqrt(c_BS[u, s]) * a_BS[u, s]
+            for d in range(dim):
+                w_BD[u, d] += root_a * spread_BSD[u, s, d]
 
 
 @compiled_unlocked
@@ -106,17 +115,25 @@ def _slopes(
     by_t_BS: Array,
     by_c_BS: Array,
 ) -> None:
-    """Writes the gradients."""
+    """Writes the gradients; b, then r b, are in the place of that of t."""
     n_users, n_events, dim = phi_BSD.shape
     for u in range(n_users):
-        root_S = np.sqrt(c_BS[u])
-        b_S = root_S * np.dot(spread_BSD[u], h_BD[u])
-        substitute(factor_BSS[u], b_S)
-        by_w0_BD[u] = h_BD[u] - np.dot(root_S * b_S, phi_BSD[u])
+        by_w0_BD[u] = h_BD[u]
         for s in range(n_events):
-            a, b, c = root_S[s] * a_BS[u, s], root_S[s] * b_S[s], c_BS[u, s]
-            by_t_BS[u, s] = b
-            by_c_BS[u, s] = a / c * b / c if c > 0 else 0  # 0 in the padding
+            by_t_BS[u, s] = 0
             for d in range(dim):
-                by_phi_BSD[u, s, d] = -b * w_BD[u, d]
-                by_spread_BSD[u, s, d] = a * by_w0_BD[u, d]
+                by_t_BS[u, s] += spread_BSD[u, s, d] * h_BD[u, d]
+            by_t_BS[u, s] *= math.sqrt(c_BS[u, s])
+        substitute(factor_BSS[u], by_t_BS[u])
+        for s in range(n_events):
+            a, b, c = a_BS[u, s], by_t_BS[u, s], c_BS[u, s]
+            by_c_BS[u, s] = a * b / c if c > 0 else 0  # 0 in the padding
+            root_b = math.sqrt(c) * b
+            by_t_BS[u, s] = root_b
+            for d in range(dim):
+                by_w0_BD[u, d] -= root_b * phi_BSD[u, s, d]
+                by_phi_BSD[u, s, d] = -root_b * w_BD[u, d]
+        for s in range(n_events):
+            root_a = math.sqrt(c_BS[u, s]) * a_BS[u, s]
+            for d in range(dim):
+                by_spread_BSD[u, s, d] = root_a * by_w0_BD[u, d]
