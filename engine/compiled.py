@@ -1,4 +1,4 @@
-"""Loops over items and events as machine code: the arrays of one request are too short for numpy to pay.
+"""Loops over items and events as machine code: of arrays that are too short for numpy or torch to pay.
 
 A compiled function takes arrays, numbers and named tuples of them. It is compiled when it is first called
 with arguments of some types, and kept on disk beside its source where that can be written to. Knows nothing
@@ -16,7 +16,9 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_SOURCES = sorted(Path(__file__).parent.rglob("*.py"))
+_LEARNING = ("adjoint", "cholesky", "episodic_ridge", "newton")
+_HERE = Path(__file__).parent
+_SOURCES = [*sorted((_HERE / "ranking").glob("*.py")), *(_HERE / "learning" / f"{n}.py" for n in _LEARNING)]
 _VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
 """Numba keeps a function until its own file changes; what it calls, and is part of it, may lie in others."""
 _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity keep their meaning

@@ -80,7 +80,7 @@ class InnerConfig(Section):
     event_precision: Positive = 1.0
     """Where the learned precision of an event starts."""
     robust: bool = False
-    """Let an event count less the worse it fits the user's others."""
+    """Let an event count less the worse it fits the user's others, in the ridge's inputs, too."""
     inner_lr: Positive = 0.003
     """gradient: step size."""
     inner_steps: Annotated[int, Field(ge=0)] = 5

@@ -75,7 +75,7 @@ def _styles(lines: Sequence[Row]) -> dict[str, Style]:
     main = {"color": REFERENCE_COLOUR, "linewidth": 2.6, "linestyle": "-", "markersize": 5, "marker": "o"}
     styles: dict[str, Style] = dict.fromkeys(sorted(reference), main)
     for i, method in enumerate(others):
-        dash = DASHES[(i + i // len(COLOURS)) % len(DASHES)]
+        dash = DASHES[(i % len(COLOURS) + i // len(COLOURS)) % len(DASHES)]
         colour = COLOURS[i % len(COLOURS)]
         styles[method] = main | {"color": colour, "linewidth": 1.4, "linestyle": dash, "markersize": 3}
     return styles

@@ -17,9 +17,9 @@ from matplotlib.ticker import MaxNLocator
 from engine.evaluation.report import LOWER_IS_BETTER, Row, rows
 from engine.evaluation.results import Report
 
-# After Okabe and Ito, darkened to be legible as text; with the dashes told apart by every kind of eye.
+# Most after Okabe and Ito, darkened to be legible as text; with the dashes told apart by every kind of eye.
 REFERENCE_COLOUR = "#0072B2"
-COLOURS = ("#808080", "#4D4D4D", "#D55E00", "#007A5A", "#A3528A", "#8A6A00", "#2A9D8F", "#7F3B08")
+COLOURS = ("#808080", "#4D4D4D", "#D55E00", "#007A5A", "#A3528A", "#8A6A00", "#B0174B", "#5E4FA2")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 INK, GREY = "#222222", "#767676"
 

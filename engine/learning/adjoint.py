@@ -37,7 +37,10 @@ Array = NDArray[np.float32] | NDArray[np.float64]
 class DualSolve(torch.autograd.Function):
     """``posterior_dual`` of `engine.learning.closed_form` on a CPU; can be differentiated once.
 
-    One thread: beside a step's other work there is little to share.
+    One thread and no BLAS, which would share such small products among many.
+
+    Raises:
+        torch.linalg.LinAlgError: a posterior is not finite.
     """
 
     @staticmethod
@@ -48,15 +51,19 @@ class DualSolve(torch.autograd.Function):
         w_BD, a_BS = torch.empty_like(given[0]), torch.empty_like(given[3])
         factor_BSS = w_BD.new_empty(*a_BS.shape, a_BS.shape[1])
         _solve(*_arrays(*given, w_BD, a_BS, factor_BSS))
+        if not w_BD.isfinite().all():
+            raise torch.linalg.LinAlgError(  # type: ignore[attr-defined]
+                "a user's events give no posterior: something is not finite"
+            )
         ctx.save_for_backward(w_BD, *given[1:3], given[4], a_BS, factor_BSS)
         return w_BD
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, h_BD: Tensor) -> tuple[Tensor, ...]:
-        w_BD, phi_BSD, spread_BSD, c_BS, a_BS, factor_BSS = ctx.saved_tensors
+        saved = ctx.saved_tensors
+        w_BD, phi_BSD, spread_BSD, c_BS, _, _ = saved
         by = [torch.empty_like(part) for part in (w_BD, phi_BSD, spread_BSD, c_BS, c_BS)]
-        saved = (w_BD, phi_BSD, spread_BSD, c_BS, a_BS, factor_BSS)
         _slopes(*_arrays(h_BD.contiguous(), *saved, *by))
         return tuple(by)
 
@@ -81,12 +88,14 @@ def _solve(
     n_users, n_events, dim = phi_BSD.shape
     for u in range(n_users):
         factor_SS = factor_BSS[u]
-        np.dot(phi_BSD[u], spread_BSD[u].T, factor_SS)
         for i in range(n_events):
             root = math.sqrt(c_BS[u, i])
-            for j in range(i):
+            for j in range(i + 1):
+                factor_SS[i, j] = 0
+                for d in range(dim):
+                    factor_SS[i, j] += phi_BSD[u, i, d] * spread_BSD[u, j, d]
                 factor_SS[i, j] *= root * math.sqrt(c_BS[u, j])
-            factor_SS[i, i] = factor_SS[i, i] * c_BS[u, i] + 1
+            factor_SS[i, i] += 1
             surprise = t_BS[u, i]
             for d in range(dim):
                 surprise -= phi_BSD[u, i, d] * w0_BD[u, d]

@@ -12,12 +12,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.compiled import compiled_unlocked
+from engine.compiled import compiled
 
 Array = NDArray[np.float32] | NDArray[np.float64]
 
 
-@compiled_unlocked
+@compiled
 def factorise(a_SS: Array) -> None:
     """Writes L of ``A = L L^T`` over the lower half of A, with the reciprocals of its diagonal."""
     for i in range(len(a_SS)):
@@ -28,7 +28,7 @@ def factorise(a_SS: Array) -> None:
             a_SS[i, j] = 1 / math.sqrt(left) if i == j else left * a_SS[j, j]
 
 
-@compiled_unlocked
+@compiled
 def substitute(factor_SS: Array, b_S: Array) -> None:
     """Writes x of ``A x = b`` over b."""
     for i in range(len(b_S)):

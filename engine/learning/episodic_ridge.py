@@ -20,6 +20,7 @@ from torch.nn.functional import embedding_bag
 
 from engine.data.episodes import EpisodeRules, Episodes, draw_episodes
 from engine.data.histories import Histories
+from engine.learning.closed_form import TINY
 from engine.learning.evidence import N_GROUPS, log2_group
 from engine.learning.folds import FOLDS
 from engine.learning.ridge_regression import Folds, cross_validated
@@ -30,7 +31,6 @@ INTERCEPT_PENALTY = 1e-6
 """To that of a user's feature."""
 HALF_AT = 3.0
 """So many events count half each."""
-LEAST_SUM = 1e-6  # of what counts of a user's events
 DRAWS = 10  # episodes of each training user
 LEAST = 0.1  # an item is called at most ten times less likely than its popularity says
 ITEMS = 20_000  # the most popular items, which have a prediction of their own; others keep their popularity
@@ -136,7 +136,8 @@ def inputs(
     shots_B, weight_BS = episodes.shots, episodes.present.to(wanted_R.dtype)
     if own_BS is not None:
         own_BS = own_BS * weight_BS
-        weight_BS = own_BS * (shots_B / own_BS.sum(dim=1).clamp(min=LEAST_SUM)).unsqueeze(1)
+        own_BS = own_BS / own_BS.amax(dim=1, keepdim=True).clamp(min=TINY) if own_BS.shape[1] else own_BS
+        weight_BS = own_BS * (shots_B / own_BS.sum(dim=1).clamp(min=1)).unsqueeze(1)
     wanted_BS = wanted_R[episodes.support_signal] * weight_BS
     item_E, first_B = episodes.support_item[episodes.present], shots_B.cumsum(0) - shots_B
     sums = partial(embedding_bag, item_E, spectral_ND, first_B, mode="sum")

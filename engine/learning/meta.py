@@ -53,6 +53,7 @@ class View(NamedTuple):
     shown_N: Tensor  # bool: items that stand there as warm ones
     factor_DD: Tensor  # Cholesky factor of A0
     small: SmallCatalogue | None = None  # where these are not all items
+    choices: Choices | None = None  # where it is asked whose events are
 
 
 class Events(NamedTuple):
@@ -150,7 +151,8 @@ class MetaModel(nn.Module):
             items = self.items.represent(small.rows, hidden_N)
             phi_ND = items.phi_ND * small.shares().sqrt().unsqueeze(-1)
         factor_DD = torch.linalg.cholesky(self.prior.precision(phi_ND))
-        return View(*items, factor_DD, small)
+        choices = Choices.of(items.phi_ND, items.base_N) if isinstance(self.doubt, Credence) else None
+        return View(*items, factor_DD, small, choices)
 
     def adapt(self, view: View, w0_BD: Tensor, episodes: Episodes) -> Posterior:
         """The inner loop: where each user stands after the support."""
@@ -159,39 +161,31 @@ class MetaModel(nn.Module):
         )
         target_BS = target_BS - self.objective.offset(view.base_N, episodes.support_item)
         events = Events(episodes.support_item, target_BS, precision_BS)
-        choices = None if self.doubt is None else Choices.of(view.phi_ND, view.base_N)
         if isinstance(self.inner, Descent):
-            support, own_BS = self._support(view, w0_BD, events, None, choices)
+            support, own_BS = self._support(view, w0_BD, events, None)
             posterior: Posterior = self.inner(w0_BD, support, view.factor_DD)
             return posterior._replace(own_BS=own_BS)
-        return self._adapt_in_groups(view, w0_BD, events, episodes.shots, choices)
+        return self._adapt_in_groups(view, w0_BD, events, episodes.shots)
 
-    def _adapt_in_groups(
-        self, view: View, w0_BD: Tensor, events: Events, shots_B: Tensor, choices: Choices | None
-    ) -> Posterior:
+    def _adapt_in_groups(self, view: View, w0_BD: Tensor, events: Events, shots_B: Tensor) -> Posterior:
         """In closed form; users of like shots together."""
         groups, w_parts, own_parts = like_shots(shots_B), [], []
         inverse_DD = torch.cholesky_inverse(view.factor_DD) if len(groups) > 1 else None
         for users, width in groups:
             some = Events(*(part_BS[users, :width] for part_BS in events))
-            support, own_BS = self._support(view, w0_BD[users], some, inverse_DD, choices)
+            support, own_BS = self._support(view, w0_BD[users], some, inverse_DD)
             w_parts.append(self.inner(w0_BD[users], support, view.factor_DD, inverse_DD).w_BD)
             if own_BS is not None:
                 own_parts.append(pad(own_BS, (0, events.item_BS.shape[1] - own_BS.shape[1])))
         return Posterior(joined(groups, w_parts), None, joined(groups, own_parts) if own_parts else None)
 
     def _support(
-        self,
-        view: View,
-        w0_BD: Tensor,
-        events: Events,
-        inverse_DD: Tensor | None,
-        choices: Choices | None,
+        self, view: View, w0_BD: Tensor, events: Events, inverse_DD: Tensor | None
     ) -> tuple[Support, Tensor | None]:
         support = Support(view.phi_ND[events.item_BS], events.target_BS, events.precision_BS)
-        if self.doubt is None or choices is None:
+        if self.doubt is None:
             return support, None
-        return doubted(self.doubt, w0_BD, support, events.item_BS, choices, view.factor_DD, inverse_DD)
+        return doubted(self.doubt, w0_BD, support, events.item_BS, view, inverse_DD)
 
     def score(self, view: View, posterior: Posterior, shots_B: Tensor) -> Tensor:
         """scores_BN; higher is better. How much the base measure counts depends on the shots."""
@@ -225,14 +219,13 @@ def doubted(
     w0_BD: Tensor,
     support: Support,
     item_BS: Tensor,
-    choices: Choices,
-    factor_DD: Tensor,
+    view: View,
     inverse_DD: Tensor | None = None,
 ) -> tuple[Support, Tensor | None]:
     """Events that do not fit the user's others are believed less; and `robust.Weights.own_BS`."""
     phi_BSD, target_BS, precision_BS = support
-    left_out = leave_each_out(w0_BD, phi_BSD, factor_DD, target_BS, precision_BS, inverse_DD)
-    weights = doubt(left_out, target_BS, item_BS, choices)
+    left_out = leave_each_out(w0_BD, phi_BSD, view.factor_DD, target_BS, precision_BS, inverse_DD)
+    weights = doubt(left_out, target_BS, item_BS, view.choices)
     return support._replace(precision_BS=precision_BS * weights.precision_BS), weights.own_BS
 
 

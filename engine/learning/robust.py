@@ -23,15 +23,18 @@ RANDOM_SHARE = 0.1
 
 
 class LeftOut(NamedTuple):
-    """What the prior and a user's other events say of each event, and all of them of the user."""
+    """What the prior and a user's other events say of each event."""
 
     residual_BS: Tensor  # of its target
     precision_BS: Tensor  # of this residual
-    w_BD: Tensor  # the posterior of all events
+    w_BSD: Tensor  # the posterior means that foresaw them
 
 
 class Choices(NamedTuple):
-    """The items that anybody chooses: log-popularity beside the mean item's, and phi's moments under it."""
+    """The items that anybody chooses: log-popularity beside the mean item's, and phi's moments under it.
+
+    Of rankings. The base measure of clicks is log-odds, which are nearly the same where most items are rare.
+    """
 
     popularity_N: Tensor
     mean_D: Tensor
@@ -45,10 +48,10 @@ class Choices(NamedTuple):
         covariance_DD = phi_ND.T @ (share_N.unsqueeze(-1) * phi_ND) - mean_D.outer(mean_D)
         return cls(base_N - base_N.logsumexp(0) + math.log(len(base_N)), mean_D, covariance_DD)
 
-    def usual(self, w_BD: Tensor, scale: Tensor) -> Tensor:
-        """``log E exp(scale w . phi) / scale`` over what anybody chooses, to the second order, (B, 1)."""
-        variance_B = ((w_BD @ self.covariance_DD) * w_BD).sum(dim=1)
-        return (w_BD @ self.mean_D + 0.5 * scale * variance_B).unsqueeze(-1)
+    def usual(self, w_BSD: Tensor, scale: Tensor) -> Tensor:
+        """``log E exp(scale w . phi) / scale`` over what anybody chooses, to the second order, (B, S)."""
+        variance_BS = ((w_BSD @ self.covariance_DD) * w_BSD).sum(dim=-1)
+        return w_BSD @ self.mean_D + 0.5 * scale * variance_BS
 
 
 class Weights(NamedTuple):
@@ -61,10 +64,13 @@ class Weights(NamedTuple):
 class Doubt(Protocol):
     """How much to believe each event. A module: it learns how much to doubt."""
 
-    def __call__(self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices) -> Weights:
+    def __call__(
+        self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices | None
+    ) -> Weights:
         """
         Args:
             target_BS, item_BS: what the events say, and of which items.
+            choices: None for numbers, which nobody chooses.
         """
 
 
@@ -81,6 +87,7 @@ def leave_each_out(
     With ``r = sqrt(c)``, ``K = r phi A0^-1 phi^T r + I`` and ``a = K^-1 r (t - phi w0)``
 
         t_s - phi_s w_without_s = a_s / (r_s (K^-1)_ss),  of precision c_s (K^-1)_ss
+        w_without_s = w0 + A0^-1 phi^T r (a - (K^-1)_:s a_s / (K^-1)_ss)
 
     What the padding says is finite and means nothing.
 
@@ -98,8 +105,9 @@ def leave_each_out(
     own_BS = inverse_BSS.diagonal(dim1=-2, dim2=-1)
     dual_BS1 = inverse_BSS @ surprise_BS1
     residual_BS = dual_BS1.squeeze(-1) / (root_BS * own_BS)
-    w_BD = w0_BD + ((root_BS1 * spread_BSD).mT @ dual_BS1).squeeze(-1)
-    return LeftOut(residual_BS, precision_BS * own_BS, w_BD)
+    without_BSS = dual_BS1 - inverse_BSS * (dual_BS1 / own_BS.unsqueeze(-1)).mT  # a column for each left out
+    w_BSD = w0_BD.unsqueeze(1) + without_BSS.mT @ (root_BS1 * spread_BSD)
+    return LeftOut(residual_BS, precision_BS * own_BS, w_BSD)
 
 
 class Tails(nn.Module):
@@ -116,7 +124,9 @@ class Tails(nn.Module):
         super().__init__()
         self.log_dof = nn.Parameter(torch.tensor(math.log(DOF)))
 
-    def forward(self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices) -> Weights:
+    def forward(
+        self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices | None
+    ) -> Weights:
         dof = self.log_dof.exp()
         z2_BS = left_out.residual_BS.square() * left_out.precision_BS
         return Weights((dof + 1.0) / (dof + z2_BS))
@@ -144,12 +154,15 @@ class Credence(nn.Module):
         odds = math.log((1.0 - RANDOM_SHARE) / RANDOM_SHARE)
         self.numbers = nn.Parameter(torch.tensor([odds, 1.0, scale, 0.0]))
 
-    def forward(self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices) -> Weights:
+    def forward(
+        self, left_out: LeftOut, target_BS: Tensor, item_BS: Tensor, choices: Choices | None
+    ) -> Weights:
+        assert choices is not None
         odds, popularity, foresight, rarity = self.numbers
         popularity_BS = choices.popularity_N[item_BS]
         foreseen_BS = target_BS - left_out.residual_BS
         if self.normalised:  # older artifacts know no z, and their ridge believes every event
-            foreseen_BS = foreseen_BS - choices.usual(left_out.w_BD, foresight)
+            foreseen_BS = foreseen_BS - choices.usual(left_out.w_BSD, foresight)
         own_BS = (odds + popularity * popularity_BS + foresight * foreseen_BS).sigmoid()
         weight_BS = own_BS * (-rarity * popularity_BS).exp()
         return Weights(weight_BS, own_BS if self.normalised else None)

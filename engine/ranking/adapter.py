@@ -53,8 +53,8 @@ class Adapter:
     def __init__(self, model: MetaModel, view: View) -> None:
         self._model, self._view, self._inner, self._doubt = model, view, model.inner, model.doubt
         self._phi_ND = array(view.phi_ND)
-        choices = Choices.of(view.phi_ND, view.base_N)
-        self._choices = None if self._doubt is None else Choices(*(part.double() for part in choices))
+        choices = None if view.choices is None else Choices(*(part.double() for part in view.choices))
+        self._doubter = view._replace(factor_DD=view.factor_DD.double(), choices=choices)
         self.prior = Gaussian.of(array(view.factor_DD))
         self._from_features_FD = array(model.prior.from_features_FD).astype(np.float64)
         base_N = array(view.base_N)
@@ -97,7 +97,7 @@ class Adapter:
         w0_D = user_x @ self._from_features_FD
         phi_SD, target_S, precision_S = _told(*events, self._said)
         own_S = None
-        if self._choices is not None and len(target_S):
+        if self._doubt is not None and len(target_S):
             precision_S, own_S = self._doubted(support, w0_D, phi_SD, target_S, precision_S)
         if self._inner.likelihood == "gaussian":
             posterior = gaussian_posterior(w0_D, phi_SD, target_S, precision_S, self.prior)
@@ -114,9 +114,7 @@ class Adapter:
         w0_BD, *events = (torch.from_numpy(part)[None] for part in (w0_D, phi_SD, target_S, precision_S))
         item_BS = torch.from_numpy(support.item_row)[None]
         assert self._doubt is not None
-        assert self._choices is not None
-        factor_DD = self._view.factor_DD.double()
-        left, own_BS = doubted(self._doubt, w0_BD, loop.Support(*events), item_BS, self._choices, factor_DD)
+        left, own_BS = doubted(self._doubt, w0_BD, loop.Support(*events), item_BS, self._doubter)
         return left.precision_BS[0].numpy(), _of_one(own_BS)
 
     @torch.inference_mode()

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.data.events import Support
-from engine.learning.episodic_ridge import LEAST, LEAST_SUM, EpisodicRidge
+from engine.learning.closed_form import TINY
+from engine.learning.episodic_ridge import LEAST, EpisodicRidge
 from engine.ranking.arrays import array, group
 
 Floats = NDArray[np.float32]
@@ -68,7 +69,10 @@ class BaseShift:
     def of(self, support: Support, user_x: Floats, own_S: NDArray[np.float64] | None = None) -> UserShift:
         """The shift for one user; own_S as for `episodic_ridge.inputs`."""
         shots = len(support.signal)
-        weight_S = np.ones(shots) if own_S is None else own_S * (shots / max(own_S.sum(), LEAST_SUM))
+        weight_S = np.ones(shots)
+        if own_S is not None:
+            own_S = own_S / max(own_S.max(), TINY)
+            weight_S = own_S * (shots / max(own_S.sum(), 1.0))
         parts = self._spectral_ND, self._wanted_R, self._x_mean_F, self._half_at
         z_M, length_6 = _inputs(support.item_row, support.signal, weight_S, user_x, *parts)
         return UserShift(z_M, length_6, self._gain_A[group(shots)])
@@ -100,8 +104,8 @@ def _inputs(
             x = spectral_ND[item_row[s], d]
             z_M[d] += weight * x
             z_M[dim + d] += wanted * x
-        z_M[2 * dim] += weight
         z_M[2 * dim + 1] += wanted
+    z_M[2 * dim] = len(item_row)
     z_M[: 2 * dim + 2] /= np.float32(1 + len(item_row) / half_at)
     away = np.float32(0)
     for f in range(len(user_x)):

@@ -81,7 +81,9 @@ class Scorer:
     def _warm_up(self) -> None:
         """Compile what requests need, or load it, before the first one."""
         one, x_F = np.zeros(1, np.int64), np.zeros(self._n_features, np.float32)
-        user = self.adapt(Support(one, one, np.full(1, np.nan), ()), x_F)
+        support = Support(one, one, np.full(1, np.nan), ())
+        user = self.adapt(support, x_F)
+        self.predict([support], x_F[None])
         if self._is_linear:
             rows, _, _ = best(self._tables, self._aim(user), 1, _ALL, one, 1)
             scores_of(self._tables, self._aim(user), rows)

@@ -79,6 +79,33 @@ def test_the_fast_dual_equals_the_plain_one_in_value_and_in_every_gradient(
         torch.testing.assert_close(mine, plain, msg=lambda message, n=name: f"{n}: {message}")
 
 
+def test_neither_layout_nor_precision_matter_to_the_fast_dual(problem: dict[str, torch.Tensor]) -> None:
+    """As training has them: float32, one w0 for all, slices of larger tensors."""
+    exact = [problem[name].clone() for name in ARGUMENTS]
+    exact[0] = exact[0][:1].expand(B, D)
+    rough = [part.float() for part in exact]
+    rough[1:3] = [torch.cat([part, part], dim=1)[:, ::2][:, :S] for part in rough[1:3]]
+    exact[1:3] = [part.double() for part in rough[1:3]]
+    rough[3] = rough[3].T.contiguous().T
+    leaves = [[part.detach().requires_grad_() for part in parts] for parts in (rough, exact)]
+    values = posterior_dual(*leaves[0]), posterior_dual_plain(*leaves[1])
+    torch.testing.assert_close(values[0].double(), values[1], rtol=1e-4, atol=1e-5)
+    slopes = [grad(value.sum(), parts) for value, parts in zip(values, leaves, strict=True)]
+    for ours, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_nobody_at_all_is_adapted() -> None:
+    none = [torch.empty(0, *shape) for shape in ((D,), (S, D), (S, D), (S,), (S,))]
+    assert posterior_dual(*none).shape == (0, D)
+
+
+def test_a_posterior_that_is_no_number_is_an_error(problem: dict[str, torch.Tensor]) -> None:
+    problem["target"][0, 0] = torch.nan
+    with pytest.raises(torch.linalg.LinAlgError, match="not finite"):
+        dual(problem)
+
+
 def test_gradient_of_the_dual_equals_finite_differences(problem: dict[str, torch.Tensor]) -> None:
     """By way of A0, so that the S x S matrix stays symmetric whatever is moved."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from numba.core.dispatcher import Dispatcher
 
 from engine import Recommender, compiled
+from engine.learning import adjoint, cholesky
 from engine.learning.episodic_ridge import LEAST
 from engine.learning.objectives import Click, Objective, Ranking
 from engine.ranking import adapter, base_shift, posterior, search, together
@@ -99,7 +102,7 @@ def versions() -> dict[str, int]:
     """How many types of arguments each function is compiled for."""
     return {
         f"{module.__name__}.{name}": len(value.signatures)
-        for module in (adapter, base_shift, posterior, search, together)
+        for module in (adapter, adjoint, base_shift, cholesky, posterior, search, together)
         for name, value in vars(module).items()
         if isinstance(value, Dispatcher)
     }
@@ -140,3 +143,10 @@ def test_where_nothing_can_be_kept_functions_are_compiled_all_the_same(
 
     monkeypatch.setattr(compiled, "njit", refusing)
     assert compiled.compiled(lambda x: x + 1)(2.0) == 3.0
+
+
+def test_a_kept_function_is_known_by_all_sources_it_may_be_made_of() -> None:
+    engine = Path(compiled.__file__).parent
+    makers = [path for path in engine.rglob("*.py") if "engine.compiled import" in path.read_text("utf-8")]
+    assert len(makers) > 5
+    assert set(makers) <= set(compiled._SOURCES)
