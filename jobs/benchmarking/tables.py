@@ -19,6 +19,10 @@ from engine.evaluation.results import Report, over_splits
 from jobs.benchmarking.cell import Cell, Failure, Outcome
 
 METRIC = "ndcg@10"
+GIVEN = """\
+The model also sees what a data set tells of items and users, features and edges; baselines and peers see
+interactions alone, the MAML loop users' features, too.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def beside(reports: Sequence[Report]) -> Report:
 
 def markdown(groups: Iterable[Group]) -> str:
     """All tables as one Markdown document."""
-    return "\n".join(_section(group) for group in groups)
+    return "\n".join([GIVEN, *(_section(group) for group in groups)])
 
 
 def notes(group: Group) -> list[str]:
