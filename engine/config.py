@@ -122,7 +122,7 @@ class OuterConfig(Section):
     """At most this many passes over the users."""
     users_per_step: Count = 64
     """Episodes in an outer step, over all workers."""
-    patience: Count = 10
+    patience: Count = 20
     """Passes without a better validation quality before training stops."""
     validation_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.1
     """Share of users that decide when to stop; never trained on."""
