@@ -32,6 +32,7 @@ from engine.compiled import compiled_unlocked
 from engine.learning.cholesky import factorise, substitute
 
 Array = NDArray[np.float32] | NDArray[np.float64]
+ZERO = np.float32(0)  # what is added to it says in which precision
 
 
 class DualSolve(torch.autograd.Function):
@@ -91,10 +92,10 @@ def _solve(
         for i in range(n_events):
             root = math.sqrt(c_BS[u, i])
             for j in range(i + 1):
-                factor_SS[i, j] = 0
+                product = ZERO
                 for d in range(dim):
-                    factor_SS[i, j] += phi_BSD[u, i, d] * spread_BSD[u, j, d]
-                factor_SS[i, j] *= root * math.sqrt(c_BS[u, j])
+                    product += phi_BSD[u, i, d] * spread_BSD[u, j, d]
+                factor_SS[i, j] = product * root * math.sqrt(c_BS[u, j])
             factor_SS[i, i] += 1
             surprise = t_BS[u, i]
             for d in range(dim):
@@ -129,10 +130,10 @@ def _slopes(
     for u in range(n_users):
         by_w0_BD[u] = h_BD[u]
         for s in range(n_events):
-            by_t_BS[u, s] = 0
+            product = ZERO
             for d in range(dim):
-                by_t_BS[u, s] += spread_BSD[u, s, d] * h_BD[u, d]
-            by_t_BS[u, s] *= math.sqrt(c_BS[u, s])
+                product += spread_BSD[u, s, d] * h_BD[u, d]
+            by_t_BS[u, s] = product * math.sqrt(c_BS[u, s])
         substitute(factor_BSS[u], by_t_BS[u])
         for s in range(n_events):
             a, b, c = a_BS[u, s], by_t_BS[u, s], c_BS[u, s]
