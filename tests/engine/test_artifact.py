@@ -44,7 +44,7 @@ def test_holds_the_files_it_promises(checkerboard_artifact: Path) -> None:
 
 def test_manifest_says_what_it_is(checkerboard_artifact: Path, checkerboard_data: Path) -> None:
     manifest = json.loads((checkerboard_artifact / MANIFEST).read_text())
-    assert manifest["format_version"] == 3
+    assert manifest["format_version"] == 4
     assert manifest["dataset"]["fingerprint"] == Dataset.load(checkerboard_data).manifest["fingerprint"]
     assert manifest["config"]["items"]["dim"] == 8
     assert set(manifest["files"]) == {WEIGHTS, CATALOGUE, FEATURES, NEIGHBOURS, CARD, HISTORY}
