@@ -16,9 +16,12 @@ from numba import njit
 
 F = TypeVar("F", bound=Callable[..., object])
 
-_LEARNING = ("adjoint", "cholesky", "episodic_ridge", "newton")
 _HERE = Path(__file__).parent
-_SOURCES = [*sorted((_HERE / "ranking").glob("*.py")), *(_HERE / "learning" / f"{n}.py" for n in _LEARNING)]
+_LEARNING = [
+    _HERE / "learning" / f"{name}.py"
+    for name in ("adjoint", "cholesky", "episodic_ridge", "evidence", "newton")
+]
+_SOURCES = [Path(__file__), *sorted((_HERE / "ranking").glob("*.py")), *_LEARNING]
 _VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).hexdigest()[:12]
 """Numba keeps a function until its own file changes; what it calls, and is part of it, may lie in others."""
 _ANY_ORDER = {"reassoc", "contract", "arcp", "nsz"}  # of sums; NaN and infinity keep their meaning

@@ -53,6 +53,9 @@ def posterior_dual(
 
     Returns: w, (B, D). No support gives w0 exactly.
 
+    Raises:
+        torch.linalg.LinAlgError: w is not finite (on a CPU) or the system is singular.
+
     Source: Rasmussen & Williams 2006, eq. 2.11-2.12; differentiable solve in the inner loop as in
     Bertinetto et al. 2019 (R2-D2).
     """

@@ -104,7 +104,7 @@ class Adapter:
         else:
             wanted_S = target_S.clip(0.0, 1.0)
             posterior = bernoulli_posterior(w0_D, phi_SD, wanted_S, precision_S, self.prior)
-        return replace(posterior, own_S=own_S)
+        return posterior if own_S is None else replace(posterior, own_S=own_S)
 
     @torch.inference_mode()
     def _doubted(
